@@ -1,0 +1,76 @@
+"""scikit-learn's handwritten digits: 1,797 drawings at 8 x 8 pixels, offline.
+
+References:
+    Optical recognition of handwritten digits, Alpaydin and Kaynak 1998,
+    https://doi.org/10.24432/C50P49
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from metawright.tasks.classes import Episode, ImageClasses, draw_episode
+from metawright.tasks.task import Split, Task
+
+__all__ = ["Digits", "digit_classes"]
+
+
+class Digits:
+    """Tasks of telling the ten digits apart; all ten classes belong to every split.
+
+    The digits are one task rather than many, so the splits do not divide its classes: a source of
+    this kind is for generating and judging, not for meta-training.
+
+    Arguments:
+        ways, shots, queries, balanced: see `Episode`.
+        size: side of the images in pixels (the drawings have 8).
+    """
+
+    name = "digits"
+
+    def __init__(
+        self,
+        *,
+        ways: int | tuple[int, int] = 10,
+        shots: int | tuple[int, int] = 5,
+        queries: int = 50,
+        balanced: bool = True,
+        size: int = 8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.episode = Episode(ways, shots, queries, balanced)
+        self.size = size
+        self.table = digit_classes().to(device)
+
+    def draw(self, split: Split, rng: torch.Generator) -> Task:
+        """One task of digits."""
+        task = draw_episode(self.table, self.episode, split, rng, source=self.name)
+        if self.size == 8:
+            return task
+        support, query = (
+            batch._replace(
+                x=torch.nn.functional.interpolate(
+                    batch.x, (self.size, self.size), mode="bilinear", antialias=True
+                )
+            )
+            for batch in (task.support, task.query)
+        )
+        return Task(support, query, task.spec)
+
+
+@lru_cache(maxsize=1)
+def digit_classes() -> ImageClasses:
+    """All drawings by class: images (1797, 1, 8, 8) uint8, ink = 255."""
+    data = load_digits()
+    order = np.argsort(data.target, kind="stable")
+    images = np.round(data.images[order] * (255 / 16)).astype(np.uint8)
+    everything = torch.arange(10)
+    return ImageClasses(
+        torch.from_numpy(images)[:, None],
+        tuple(np.bincount(data.target).tolist()),
+        tuple("0123456789"),
+        dict.fromkeys(Split, everything),
+        native_size=8,
+    )
