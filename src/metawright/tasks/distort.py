@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Distortion", "warp"]
+__all__ = ["HANDWRITING", "Distortion", "warp"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ class Distortion:
         if self.coarse > 0:
             images = _coarsen(images, self.coarse, rng)
         return images.clamp(0, 1)
+
+
+HANDWRITING = Distortion(
+    rotation=15, shear=0.3, stretch=0.2, elastic=0.04, thickness=1.0, coarse=0.4, size=28
+)
+"""As different as several hands, pens and scanners make one printed character."""
 
 
 def warp(images: Tensor, distortion: Distortion, rng: torch.Generator) -> Tensor:

@@ -128,7 +128,7 @@ def _folder(root: str | None) -> Path:
 
 def _download() -> Path:
     # pooch is imported here because only this path needs it, and it brings a network client.
-    import pooch  # noqa: PLC0415
+    import pooch
 
     folder = Path(os.environ.get("METAWRIGHT_CACHE") or pooch.os_cache("metawright")) / "omniglot"
     try:

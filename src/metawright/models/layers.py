@@ -1,0 +1,289 @@
+"""Every layer that a generated model is made of, and `assemble`, which puts them together.
+
+This file needs torch and nothing else: an exported model carries its text along, so that the code
+which ran here is the code that runs there. A model is described by plain data,
+`{"layer": name, **arguments}`, where an argument may again be such a description.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Prepare(nn.Module):
+    """Images of any size brought to the form that the features were learned on.
+
+    Bright ink on a dark ground is kept, dark ink on a bright ground is inverted (judged by the
+    border); with `frame`, ink is moved to the centre and scaled to a common spread (first and
+    second moments), so that place and size of a drawing do not matter.
+
+    Arguments:
+        channels, size: (images, channels, size, size) is what comes out.
+        frame: whether to centre and scale the ink (grey images only).
+        spread: root mean square distance of ink from its centre, as a share of the half side.
+    """
+
+    def __init__(self, channels: int, size: int, frame: bool, spread: float = 0.5) -> None:
+        super().__init__()
+        self.channels, self.size, self.frame, self.spread = channels, size, frame, spread
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] != self.channels:
+            x = x.mean(1, keepdim=True).expand(-1, self.channels, -1, -1)
+        if not self.frame:
+            if x.shape[-2:] == (self.size, self.size):
+                return x
+            return F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+        border = torch.cat([x[:, :, 0], x[:, :, -1], x[:, :, :, 0], x[:, :, :, -1]], 2)
+        bright = border.mean((1, 2)) > 0.5
+        x = torch.where(bright[:, None, None, None], 1 - x, x)
+        return self._framed(x).clamp(0, 1)
+
+    def _framed(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        ink = x.mean(1)
+        # The faint ground of a scan must not pull the centre: only what stands out counts.
+        ink = (ink - 0.2 * ink.amax((1, 2), keepdim=True)).clamp_min(0)
+        mass = ink.sum((1, 2)).clamp_min(1e-6)
+        rows = (torch.arange(height, device=x.device, dtype=x.dtype) + 0.5) * (2 / height) - 1
+        columns = (torch.arange(width, device=x.device, dtype=x.dtype) + 0.5) * (2 / width) - 1
+        middle_y = (ink.sum(2) * rows).sum(1) / mass
+        middle_x = (ink.sum(1) * columns).sum(1) / mass
+        spread_y = (ink.sum(2) * (rows - middle_y[:, None]) ** 2).sum(1) / mass
+        spread_x = (ink.sum(1) * (columns - middle_x[:, None]) ** 2).sum(1) / mass
+        # A pixel has an extent of its own, which counts on coarse images.
+        spread = (spread_y + spread_x + (2 / height) ** 2 / 6).clamp_min(1e-4).sqrt()
+        zoom = (spread / self.spread).clamp(0.15, 2.0)
+        zero = torch.zeros_like(zoom)
+        theta = torch.stack(
+            [
+                torch.stack([zoom, zero, middle_x], 1),
+                torch.stack([zero, zoom, middle_y], 1),
+            ],
+            1,
+        )
+        grid = F.affine_grid(theta, [len(x), 1, self.size, self.size], align_corners=False)
+        return F.grid_sample(x, grid.to(x.dtype), mode="bilinear", align_corners=False)
+
+
+class Norm(nn.Module):
+    """Normalisation that depends on one image only: `group` (8 channels), `instance` or `layer`.
+
+    One image is then predicted as a thousand are, and no running statistics are kept.
+    """
+
+    def __init__(self, kind: str, channels: int) -> None:
+        super().__init__()
+        self.groups = {"group": max(channels // 8, 1), "instance": channels, "layer": 1}[kind]
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.groups, self.weight, self.bias)
+
+
+class Block(nn.Module):
+    """Convolution, pooling, normalisation, rectifier, and a residual convolution with `skip`.
+
+    Pooling comes before the normalisation: a quarter of the work, and for `max` nearly the same.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        kernel: int,
+        normalisation: str,
+        pool: str,
+        skip: bool,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False)
+        self.norm = Norm(normalisation, channels)
+        self.pool = pool
+        if skip:
+            self.conv_skip = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+            self.norm_skip = Norm(normalisation, channels)
+        self.skip = skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.pool == "max":
+            x = F.max_pool2d(x, 2)
+        elif self.pool == "average":
+            x = F.avg_pool2d(x, 2)
+        x = F.relu(self.norm(x))
+        if self.skip:
+            x = x + F.relu(self.norm_skip(self.conv_skip(x)))
+        return x
+
+
+class ConvFeatures(nn.Module):
+    """Blocks of convolutions, read out on a 3 x 3 grid: unit vectors (images, 9 * width).
+
+    Arguments:
+        channels: of the images.
+        depth: number of blocks; the first three halve the image.
+        width: channels of every block but the first, which has half as many because it works on
+            the full image.
+        kernel, normalisation, pool: of every block; skip: of every block but the first.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        depth: int,
+        width: int,
+        kernel: int,
+        normalisation: str,
+        pool: str,
+        skip: bool,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(
+                (channels, width // 2)[index] if index < 2 else width,
+                width if index else width // 2,
+                kernel,
+                normalisation,
+                pool if index < 3 else "none",
+                skip and index > 0,
+            )
+            for index in range(depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return F.normalize(F.adaptive_avg_pool2d(x, 3).flatten(1), dim=1)
+
+
+class PixelFeatures(nn.Module):
+    """The image itself, smoothed to `side` x `side`: unit vectors (images, channels * side ** 2)."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        smooth = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        small = F.interpolate(smooth, (self.side, self.side), mode="area")
+        return F.normalize(small.flatten(1), dim=1)
+
+
+class Join(nn.Module):
+    """Several features side by side, each with the share `weights` of the squared length."""
+
+    def __init__(self, parts: list[nn.Module], weights: list[float]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.weights = weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        joined = [
+            part(x) * weight**0.5 for part, weight in zip(self.parts, self.weights, strict=True)
+        ]
+        return torch.cat(joined, 1)
+
+
+class PrototypeHead(nn.Module):
+    """Logits by nearness to one mean feature a class: `-scale * |feature - prototype| ** 2`."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.zeros(classes, features))
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return -self.scale * torch.cdist(features, self.prototypes) ** 2
+
+
+class LinearHead(nn.Module):
+    """Logits as a linear function of the features."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(classes, features))
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.linear(features, self.weight, self.bias)
+
+
+class KernelHead(nn.Module):
+    """Logits as a weighted sum of Gaussian kernels on the support's features.
+
+    `scale * (sum_i exp(-gamma |feature - anchor_i| ** 2) * weight_i + bias)`; the weights are the
+    solution of a ridge regression (a least-squares support vector machine).
+    """
+
+    def __init__(self, features: int, classes: int, anchors: int, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.anchors = nn.Parameter(torch.zeros(anchors, features))
+        self.weight = nn.Parameter(torch.zeros(anchors, classes))
+        self.bias = nn.Parameter(torch.zeros(classes))
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        kernel = torch.exp(-self.gamma * torch.cdist(features, self.anchors) ** 2)
+        return self.scale * (kernel @ self.weight + self.bias)
+
+
+class Classifier(nn.Module):
+    """Preparation, features and head in a row: images in, logits (images, classes) out."""
+
+    def __init__(self, prepare: nn.Module, features: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.prepare, self.features, self.head = prepare, features, head
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(self.prepare(x)))
+        return logits
+
+
+class Ensemble(nn.Module):
+    """The log of the weighted mean of the members' probabilities."""
+
+    def __init__(self, members: list[nn.Module], weights: list[float]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.weights = weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [
+            F.log_softmax(member(x), 1) + torch.log(torch.tensor(weight))
+            for member, weight in zip(self.members, self.weights, strict=True)
+        ]
+        return torch.logsumexp(torch.stack(parts), 0)
+
+
+LAYERS: dict[str, type[nn.Module]] = {
+    layer.__name__: layer
+    for layer in (
+        Prepare,
+        ConvFeatures,
+        PixelFeatures,
+        Join,
+        PrototypeHead,
+        LinearHead,
+        KernelHead,
+        Classifier,
+        Ensemble,
+    )
+}
+
+
+def assemble(blueprint: dict[str, Any]) -> nn.Module:
+    """The module that a blueprint describes; its parameters are as initialised."""
+    module: nn.Module = _assemble(blueprint)
+    return module
+
+
+def _assemble(value: Any) -> Any:
+    if isinstance(value, dict) and "layer" in value:
+        arguments = {key: _assemble(part) for key, part in value.items() if key != "layer"}
+        return LAYERS[value["layer"]](**arguments)
+    return [_assemble(part) for part in value] if isinstance(value, list) else value

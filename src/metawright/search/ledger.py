@@ -1,0 +1,95 @@
+"""What every strategy must remember to be resumed and not to repeat itself.
+
+Proposal number n, n being the designs asked so far, draws from its own stream (seed, n), and
+telling more trials than were asked raises n to the number told. So the numbers that a proposal
+draws hang only on how many came before it, not on the process in which they came.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from metawright import rng as streams
+from metawright.errors import InputError
+from metawright.spaces.counting import count, grid
+from metawright.spaces.design import Design
+from metawright.spaces.draw import sample
+from metawright.spaces.points import check
+from metawright.spaces.space import Space
+from metawright.store.records import Trial
+
+__all__ = ["Ledger"]
+
+# Draws until a design is new, before a small space is listed.
+_TRIES = 16
+# Listing costs about 0.1 ms a design, once.
+_LISTABLE = 1024
+
+
+class Ledger:
+    """The designs that a strategy has proposed and the trials that it was told.
+
+    Arguments:
+        space: a space of designs.
+        rng: one number is drawn from it, the seed of all proposals.
+    """
+
+    def __init__(self, space: Space, *, rng: torch.Generator) -> None:
+        self.space = space
+        self._seed = streams.integer(rng, 2**62)
+        self._asked = 0
+        self._told: set[str] = set()
+        self._seen: set[Design] = set()
+        self._listed: list[Design] = []
+
+    @property
+    def pending(self) -> int:
+        """How many proposals have not been told yet."""
+        return self._asked - len(self._told)
+
+    def seen(self, design: Design) -> bool:
+        """Whether the design was proposed or told before."""
+        return design in self._seen
+
+    def stream(self) -> torch.Generator:
+        """The generator of the next proposal."""
+        return streams.stream(self._seed, "proposal", self._asked)
+
+    def propose(self, design: Design) -> None:
+        """Notes a design as proposed."""
+        self._asked += 1
+        self._seen.add(design)
+
+    def take(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Notes trials as told; gives those whose id had not been told before.
+
+        Raises:
+            InputError: the design of a trial is not in the space; then nothing was noted.
+        """
+        for trial in trials:
+            try:
+                check(self.space, trial.design)
+            except InputError as error:
+                raise InputError(f"Trial {trial.id} is not of this space: {error}") from error
+        fresh = list({trial.id: trial for trial in trials if trial.id not in self._told}.values())
+        self._told.update(trial.id for trial in fresh)
+        self._seen.update(trial.design for trial in fresh)
+        self._asked = max(self._asked, len(self._told))
+        return fresh
+
+    def sample_unseen(self, rng: torch.Generator) -> Design:
+        """A random design not seen before; in a space that is used up, any random design.
+
+        Spaces of up to 1024 designs never repeat themselves before they are used up; in larger
+        ones a repetition needs 16 bad draws in a row.
+        """
+        for _ in range(_TRIES):
+            design = sample(self.space, rng)
+            if not self.seen(design):
+                return design
+        if count(self.space) <= _LISTABLE:
+            self._listed = self._listed or list(grid(self.space))
+            left = [listed for listed in self._listed if not self.seen(listed)]
+            if left:
+                return left[streams.integer(rng, len(left))]
+        return design

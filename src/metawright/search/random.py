@@ -1,0 +1,46 @@
+"""Random search: the strategy that every other one has to beat."""
+
+from collections.abc import Sequence
+
+import torch
+
+from metawright.errors import InputError
+from metawright.search.ledger import Ledger
+from metawright.spaces.design import Design
+from metawright.spaces.space import Space
+from metawright.store.records import Trial
+
+__all__ = ["RandomSearch"]
+
+
+class RandomSearch:
+    """Independent random designs, none twice while the space has others (see `Ledger`).
+
+    Arguments:
+        space: a space of designs.
+        rng: one number is drawn from it; all proposals follow from that number.
+        score: the key of `Trial.scores` that is maximised; random search pays no heed to it.
+
+    References:
+        Random Search for Hyper-Parameter Optimization, Bergstra and Bengio, 2012,
+        https://jmlr.org/papers/v13/bergstra12a.html
+    """
+
+    def __init__(self, space: Space, *, rng: torch.Generator, score: str = "score") -> None:
+        self.score = score
+        self._ledger = Ledger(space, rng=rng)
+
+    def ask(self, count: int) -> list[Design]:
+        """The next `count` designs to try."""
+        if count < 0:
+            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
+        return [self._propose() for _ in range(count)]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Notes which designs were tried, so that they are not proposed again."""
+        self._ledger.take(trials)
+
+    def _propose(self) -> Design:
+        design = self._ledger.sample_unseen(self._ledger.stream())
+        self._ledger.propose(design)
+        return design

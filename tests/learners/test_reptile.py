@@ -1,0 +1,79 @@
+"""Reptile against the paper's algorithm written out, and its one-step case in closed form."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.testing import assert_close
+
+from metawright.learners import Reptile
+from metawright.models.backbones import ConvNet
+from metawright.rng import stream
+from metawright.tasks.task import Task
+
+MakeTask = Callable[..., Task]
+DOUBLE = torch.float64
+
+
+def _net() -> ConvNet:
+    return ConvNet(1, (8, 8), 3, rng=stream(0), filters=6, blocks=2).to(DOUBLE)
+
+
+def test_the_outer_direction_is_where_torchs_adam_ends(make_task: MakeTask) -> None:
+    task = make_task(dtype=DOUBLE)
+    net = _net()
+    size = len(task.support.x) + len(task.query.x)
+    found = Reptile(net, inner_steps=4, inner_batch=size).gradients([task], stream(0)).grads
+
+    other = _net()
+    adam = torch.optim.Adam(other.parameters(), lr=1e-3, betas=(0.0, 0.999))
+    x = torch.cat([task.support.x, task.query.x])
+    y = torch.cat([task.support.labels, task.query.labels])
+    for _ in range(4):  # every batch is the whole task, so the order does not matter
+        grads = torch.autograd.grad(
+            functional.cross_entropy(other(x), y), list(other.parameters())
+        )
+        for value, grad in zip(other.parameters(), grads, strict=True):
+            value.grad = grad
+        adam.step()
+    ends = dict(other.named_parameters())
+    expected = {n: p.detach() - ends[n].detach() for n, p in net.named_parameters()}
+    assert_close(found, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_batched_equals_loop(make_task: MakeTask) -> None:
+    tasks = [make_task(seed, dtype=DOUBLE) for seed in range(3)]
+    steps = [
+        Reptile(_net(), inner_batch=4, batched=batched).gradients(tasks, stream(0))
+        for batched in (True, False)
+    ]
+    assert_close(steps[0].grads, steps[1].grads, rtol=1e-7, atol=1e-12)
+    assert steps[0].metrics == pytest.approx(steps[1].metrics)
+
+
+def test_each_example_is_seen_once_before_any_again(make_task: MakeTask) -> None:
+    task = make_task(shots=3, queries=1)  # 12 examples
+    seen: list[torch.Tensor] = []
+
+    class Spy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return functional.linear(x.flatten(1), self.linear.weight, self.linear.bias)
+
+    Reptile(Spy(), inner_steps=4, inner_batch=3).gradients([task], stream(0))
+    every = torch.cat(seen).flatten(1)
+    assert every.shape == (12, 64)
+    assert len({tuple(row) for row in every.tolist()}) == 12
+
+
+def test_refuses_senseless_settings() -> None:
+    with pytest.raises(ValueError, match="`inner_lr > 0` must hold, but got 0"):
+        Reptile(nn.Linear(1, 1), inner_lr=0)
+    with pytest.raises(ValueError, match="`evaluation_batch > 0` must hold, but got 0"):
+        Reptile(nn.Linear(1, 1), evaluation_batch=0)
