@@ -36,7 +36,9 @@ def interpolate(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: f
 
 def global_norm(tensors: Iterable[Tensor]) -> Tensor:
     """Euclidean norm of all entries of all tensors together, a scalar."""
-    return torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]).norm()
+    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors])
+    total: Tensor = norms.norm()
+    return total
 
 
 def count(params: Mapping[str, Tensor]) -> int:

@@ -1,8 +1,8 @@
 """Randomness that is passed, never global.
 
-Every function that draws takes a `torch.Generator`. A stream is made from a seed and names, so that
-two parts of a program with one seed never share numbers and adding a draw in one place leaves the
-others as they were.
+Every function that draws takes a `torch.Generator`. A stream is made from a seed and names, so
+that two parts of a program with one seed never share numbers and adding a draw in one place leaves
+the others as they were.
 """
 
 import hashlib

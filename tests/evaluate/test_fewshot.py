@@ -70,7 +70,8 @@ def test_mean_and_interval(transductive: bool) -> None:
         learner, Source(), Split.TEST, tasks=4, rng=stream(0), transductive=transductive
     )
     spread = math.sqrt(4 * 0.25**2 / 3)
-    assert found == Accuracy(0.75, pytest.approx(1.96 * spread / 2), 4, transductive)
+    assert found == Accuracy(0.75, found.ci95, 4, transductive)
+    assert found.ci95 == pytest.approx(1.96 * spread / 2)
     assert learner.shown == ([4] * 4 if transductive else [1] * 16)
 
 

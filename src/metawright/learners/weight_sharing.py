@@ -42,7 +42,8 @@ class WeightSharing:
         networks: draws the networks of a step; the first of them is what `adapt` uses.
         prepare: brings images into the form the networks see.
         method: "maml" (gradient of the query loss after adapting) or "reptile" (difference to the
-            weights adapted on support and query together).
+            weights adapted on support and query together, as the mean gradient along the way:
+            over `inner_lr` and the number of steps; it does not learn the sharpness).
         inner_steps: inclusive range of the number of inner steps, drawn anew for each network.
         inner_lr: rate of the inner steps.
         second_order: whether MAML differentiates through the inner gradients.
@@ -68,6 +69,11 @@ class WeightSharing:
             raise ValueError(
                 "`0 <= inner_steps` (low <= high; at least 1 for reptile) must hold, but got "
                 f"{inner_steps}."
+            )
+        if scale <= 0 or inner_lr <= 0:
+            raise ValueError(
+                "`scale > 0` and `inner_lr > 0` must hold, but got "
+                f"(scale={scale}, inner_lr={inner_lr})."
             )
         self.parameters = {name: nn.Parameter(value) for name, value in detached(shared).items()}
         self.parameters["log_scale"] = nn.Parameter(torch.tensor(scale).log())
@@ -96,8 +102,8 @@ class WeightSharing:
         """A predictor from the most inner steps of the range, with the first drawn network."""
         network = self.networks(rng)[0]
         with torch.enable_grad():
-            forward, start = self._start(network, self.prepare(support.x), support.labels)
             images = support._replace(x=self.prepare(support.x))
+            forward, start = self._start(network, images.x, images.labels)
             adapted = self._descend(forward, start, images, self.inner_steps[1])
         if not torch.is_grad_enabled():
             adapted = detached(adapted)

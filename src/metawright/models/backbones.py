@@ -135,8 +135,9 @@ class ConvNet(nn.Module):
             stride = 2 if self.reduction == "stride" else 1
             weight = params[f"conv{block}"].flatten(0, 1)
             if tasks == 1:
-                # The faster layout on CPUs; what follows takes it over from the weight.
-                weight = weight.contiguous(memory_format=torch.channels_last)
+                # Channels last is faster on CPUs, and what follows takes it over from the weight;
+                # by permutation, because vmap knows no `memory_format`.
+                weight = weight.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
             x = functional.conv2d(x, weight, stride=stride, padding=1, groups=tasks)
             x = self._normalise(x, params, block)
             # Pooling first gives the same as ReLU first, with a quarter of the work for ReLU.

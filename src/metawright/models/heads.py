@@ -1,7 +1,7 @@
 """Heads in closed form: from the support's features and labels straight to a classifier.
 
-All take unit feature vectors (examples, features) and labels (examples,), and give logits. They are
-solved in float64, because a kernel matrix of near-copies is almost singular.
+All take unit feature vectors (examples, features) and labels (examples,), and give logits. They
+are solved in float64, because a kernel matrix of near-copies is almost singular.
 
 References:
     Prototypical Networks for Few-shot Learning, Snell, Swersky and Zemel 2017,
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metawright.models.layers import squared_distances
 from metawright.params import Params
 
 __all__ = ["KernelRidge", "gaussian_kernel", "prototype_layer", "prototypes", "solve_ridge"]
@@ -42,7 +43,7 @@ def prototype_layer(features: Tensor, labels: Tensor, classes: int, scale: Tenso
 
 def gaussian_kernel(first: Tensor, second: Tensor, gamma: float) -> Tensor:
     """`exp(-gamma |a - b| ** 2)` for all pairs: (first, second)."""
-    return torch.exp(-gamma * torch.cdist(first, second) ** 2)
+    return torch.exp(-gamma * squared_distances(first, second))
 
 
 def solve_ridge(kernel: Tensor, labels: Tensor, classes: int, penalty: float) -> KernelRidge:

@@ -47,24 +47,28 @@ class Prepare(nn.Module):
         # The faint ground of a scan must not pull the centre: only what stands out counts.
         ink = (ink - 0.2 * ink.amax((1, 2), keepdim=True)).clamp_min(0)
         mass = ink.sum((1, 2)).clamp_min(1e-6)
+        # Lengths are shares of the longer half side, so that a drawing keeps its proportions.
+        side = max(height, width)
+        tall, wide = height / side, width / side
         rows = (torch.arange(height, device=x.device, dtype=x.dtype) + 0.5) * (2 / height) - 1
         columns = (torch.arange(width, device=x.device, dtype=x.dtype) + 0.5) * (2 / width) - 1
+        rows, columns = rows * tall, columns * wide
         middle_y = (ink.sum(2) * rows).sum(1) / mass
         middle_x = (ink.sum(1) * columns).sum(1) / mass
         spread_y = (ink.sum(2) * (rows - middle_y[:, None]) ** 2).sum(1) / mass
         spread_x = (ink.sum(1) * (columns - middle_x[:, None]) ** 2).sum(1) / mass
         # A pixel has an extent of its own, which counts on coarse images.
-        spread = (spread_y + spread_x + (2 / height) ** 2 / 6).clamp_min(1e-4).sqrt()
+        spread = (spread_y + spread_x + (2 / side) ** 2 / 6).clamp_min(1e-4).sqrt()
         zoom = (spread / self.spread).clamp(0.15, 2.0)
         zero = torch.zeros_like(zoom)
         theta = torch.stack(
             [
-                torch.stack([zoom, zero, middle_x], 1),
-                torch.stack([zero, zoom, middle_y], 1),
+                torch.stack([zoom / wide, zero, middle_x / wide], 1),
+                torch.stack([zero, zoom / tall, middle_y / tall], 1),
             ],
             1,
         )
-        grid = F.affine_grid(theta, [len(x), 1, self.size, self.size], align_corners=False)
+        grid = F.affine_grid(theta, [x.shape[0], 1, self.size, self.size], align_corners=False)
         return F.grid_sample(x, grid.to(x.dtype), mode="bilinear", align_corners=False)
 
 
@@ -161,7 +165,7 @@ class ConvFeatures(nn.Module):
 
 
 class PixelFeatures(nn.Module):
-    """The image itself, smoothed to `side` x `side`: unit vectors (images, channels * side ** 2)."""
+    """The image, smoothed to `side` x `side`: unit vectors (images, channels * side ** 2)."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -188,6 +192,12 @@ class Join(nn.Module):
         return torch.cat(joined, 1)
 
 
+def squared_distances(first: Tensor, second: Tensor) -> Tensor:
+    """`|a - b| ** 2` for all pairs: (first, second). Written out, so that it exports to ONNX."""
+    lengths = (first**2).sum(1)[:, None] + (second**2).sum(1)
+    return (lengths - 2 * first @ second.T).clamp_min(0)
+
+
 class PrototypeHead(nn.Module):
     """Logits by nearness to one mean feature a class: `-scale * |feature - prototype| ** 2`."""
 
@@ -197,7 +207,7 @@ class PrototypeHead(nn.Module):
         self.scale = nn.Parameter(torch.tensor(10.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        return -self.scale * torch.cdist(features, self.prototypes) ** 2
+        return -self.scale * squared_distances(features, self.prototypes)
 
 
 class LinearHead(nn.Module):
@@ -228,7 +238,7 @@ class KernelHead(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        kernel = torch.exp(-self.gamma * torch.cdist(features, self.anchors) ** 2)
+        kernel = torch.exp(-self.gamma * squared_distances(features, self.anchors))
         return self.scale * (kernel @ self.weight + self.bias)
 
 

@@ -43,8 +43,8 @@ def shared_params(channels: int, rng: torch.Generator) -> Params:
     """Freshly drawn weights for all networks on images of `channels`.
 
     Convolutions are drawn as He et al. 2015 (https://arxiv.org/abs/1502.01852) for a 3 x 3 kernel;
-    the outer ring of a larger kernel starts smaller, so that both kernels begin alike. Each kind of
-    normalisation has a scale and shift of its own.
+    the outer ring of a larger kernel starts smaller, so that both kernels begin alike. Each kind
+    of normalisation has a scale and shift of its own.
     """
     params: Params = {}
     module = ConvFeatures(channels, **largest_network())

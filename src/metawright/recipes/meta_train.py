@@ -5,20 +5,29 @@ weights (one loop over many tasks), trials (designs tried on tasks of unseen cla
 model (fitted to the trials).
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from metawright import __version__
+from metawright.engine.lock import FolderLock
 from metawright.errors import InputError
+from metawright.generate.bundle import Bundle, load_bundle, save_bundle
+from metawright.generate.proposal import fit_proposal_model
 from metawright.learners.weight_sharing import WeightSharing
 from metawright.models.layers import Prepare
 from metawright.models.shared import largest_network, shared_params
+from metawright.recipes.experience import ExperienceRecipe, elites, gather, read_experience
 from metawright.rng import stream
+from metawright.spaces import SPACES
 from metawright.spaces.convolutional import network_space
 from metawright.spaces.draw import sample
+from metawright.store.database import Store
+from metawright.store.files import read_json, write_json
 from metawright.tasks.distort import HANDWRITING, Distortion
 from metawright.tasks.glyphs import Glyphs
 from metawright.tasks.images import ImageFolder
@@ -27,7 +36,14 @@ from metawright.tasks.omniglot import Omniglot
 from metawright.tasks.task import Split, Task, TaskSource
 from metawright.training.fit import Progress, fit
 
-__all__ = ["WeightRecipe", "meta_train_weights", "task_source"]
+__all__ = ["WeightRecipe", "meta_train", "meta_train_weights", "task_source"]
+
+LICENCES = {
+    "glyphs": "fonts shipped by matplotlib: DejaVu (Bitstream Vera licence), STIX (OFL 1.1), "
+    "Computer Modern (Knuth licence)",
+    "omniglot": "Omniglot, Lake et al. (MIT)",
+}
+"""Licences of the sources, for a bundle's provenance."""
 
 # Real drawings already differ by hand: they are bent less than printed ones.
 _DRAWN = replace(HANDWRITING, elastic=0.025, thickness=1.5)
@@ -57,6 +73,125 @@ class WeightRecipe:
     lr: float = 2e-3
     largest: float = 1 / 3
     seed: int = 0
+
+
+def meta_train(
+    sources: Sequence[str],
+    out: Path,
+    *,
+    name: str = "",
+    weights: WeightRecipe | None = None,
+    experience: ExperienceRecipe | None = None,
+    channels: int = 1,
+    size: int = 28,
+    commit: str = "",
+    on_step: Callable[[Progress], None] | None = None,
+    on_trial: Callable[[int, int], None] | None = None,
+) -> Bundle:
+    """Meta-trains a bundle on tasks of `sources` and writes it to `out`.
+
+    Weights, then experience, then the proposal model. What is done is kept in `out/work`, from
+    which the same call goes on after it was stopped at any moment.
+
+    Arguments:
+        sources: glyphs, omniglot, or paths of folders with one sub-folder of images a class.
+        out: folder of the bundle.
+        name: of the bundle (default: the folder's).
+        weights, experience: recipes of the first two stages.
+        channels, size: of the images that the networks see; ink is centred on grey images.
+        commit: version of the code, for the provenance.
+        on_step, on_trial: called as the stages go on.
+
+    Returns:
+        The bundle, as read back from `out`.
+
+    Raises:
+        InputError: no such source; `out` holds the work of another recipe; too little experience.
+    """
+    weights, experience = weights or WeightRecipe(), experience or ExperienceRecipe()
+    recipe = {
+        "sources": list(sources),
+        "weights": asdict(weights),
+        "experience": asdict(experience),
+        "channels": channels,
+        "size": size,
+    }
+    work = out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    with FolderLock(work):
+        _same_recipe(work / "recipe.json", recipe)
+        learner = meta_train_weights(
+            sources,
+            weights,
+            checkpoint=work / "weights.ckpt",
+            channels=channels,
+            size=size,
+            on_step=on_step,
+        )
+        # Experience is gathered with the weights as they will be read: rounded to half precision.
+        shared = {n: p.detach().half().float() for n, p in learner.named_parameters()}
+        prepare = {"layer": "Prepare", "channels": channels, "size": size, "frame": channels == 1}
+        with Store(work / "store") as store:
+            gather(
+                lambda shots: _judged_source(sources, shots, experience, channels, size),
+                shared,
+                prepare,
+                experience,
+                store,
+                on_trial=on_trial,
+            )
+            tried = read_experience(store)
+        model = fit_proposal_model(SPACES["convolutional"](), tried)
+        save_bundle(
+            out,
+            Bundle(
+                name=name or out.resolve().name,
+                channels=channels,
+                size=size,
+                frame=channels == 1,
+                shared=shared,
+                proposal=model,
+                elites=elites(model, tried, count=16, seed=experience.seed),
+                provenance=recipe
+                | {
+                    "licences": {source: LICENCES.get(source, "yours") for source in sources},
+                    "commit": commit,
+                    "metawright": __version__,
+                    "torch": torch.__version__,
+                },
+            ),
+        )
+    return load_bundle(out)
+
+
+def _same_recipe(path: Path, recipe: dict[str, Any]) -> None:
+    """Notes the recipe of the work in a folder, or checks that it is the same."""
+    plain = json.loads(json.dumps(recipe))
+    if not path.exists():
+        write_json(path, plain)
+    elif read_json(path) != plain:
+        raise InputError(
+            f"'{path.parent.parent}' holds the work of another recipe: choose another --out, or "
+            f"delete '{path.parent}' to start again."
+        )
+
+
+def _judged_source(
+    sources: Sequence[str], shots: int, recipe: ExperienceRecipe, channels: int, size: int
+) -> TaskSource:
+    return Mixture(
+        [
+            task_source(
+                name,
+                ways=recipe.ways,
+                shots=shots,
+                queries=recipe.queries,
+                channels=channels,
+                size=size,
+            )
+            for name in sources
+        ]
+    )
 
 
 def task_source(

@@ -1,9 +1,13 @@
-"""Spaces of designs as data, and what can be done with them without torch.
+"""Spaces of designs as data, and what can be done with them without torch. `SPACES` is the table of
+those that are asked for by name.
 
 Sampling, mutation and crossover draw from torch's generators: they are in
 `metawright.spaces.draw`, so that importing this package stays light.
 """
 
+from collections.abc import Callable, Mapping
+
+from metawright.spaces.convolutional import convolutional
 from metawright.spaces.counting import count, grid
 from metawright.spaces.decisions import Condition, Decision, active, decisions
 from metawright.spaces.design import Design, Value
@@ -25,6 +29,7 @@ from metawright.spaces.space import (
 )
 
 __all__ = [
+    "SPACES",
     "Cell",
     "Choice",
     "Condition",
@@ -55,3 +60,5 @@ __all__ = [
     "space_to_json",
     "write",
 ]
+
+SPACES: Mapping[str, Callable[[], Record]] = {"convolutional": convolutional}

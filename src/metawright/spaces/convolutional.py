@@ -5,13 +5,13 @@ or both), which head reads them, how the network is adapted to the task, and how
 augmented.
 """
 
-from metawright.spaces.space import Choice, Either, Integer, Real, Record
+from metawright.spaces.space import Choice, Either, Integer, Real, Record, Space
 
 __all__ = ["convolutional", "network_space"]
 
 
 def network_space() -> Record:
-    """Architectures of the network with shared weights: 96 of them."""
+    """Architectures of the network with shared weights: 144 of them."""
     return Record(
         {
             "depth": Integer(2, 4),
@@ -29,42 +29,39 @@ def convolutional() -> Record:
 
     - `features`: "network" alone, "pixels" alone (smoothed to `side` x `side`), or "both" with
       `pixel_share` of the squared length for the pixels;
-    - `adaptation`: `steps` of gradient descent on the whole network at rate `lr` from the shared
-      weights (0: the shared weights as they are);
+    - `adaptation`: "none" takes the shared weights as they are, "descent" makes `steps` steps of
+      gradient descent on the whole network at rate `lr`;
     - `head`: nearest class mean, ridge regression, or kernel ridge regression;
     - `augmentation`: `copies` of every drawing, distorted by `strength` (1: as in meta-training).
     """
-    adaptation = Record({"steps": Choice((0, 3, 8)), "lr": Real(0.003, 0.3, log=True)})
+    adaptation = Either(
+        {
+            "none": Record({}),
+            "descent": Record({"steps": Choice((2, 5)), "lr": Real(0.01, 1.0, log=True)}),
+        }
+    )
+    network: dict[str, Space] = {"network": network_space(), "adaptation": adaptation}
+    pixels: dict[str, Space] = {"side": Choice((8, 14, 28))}
+    share: dict[str, Space] = {"pixel_share": Real(0.05, 0.6)}
+    penalty: dict[str, Space] = {"penalty": Real(0.003, 3.0, log=True)}
     return Record(
         {
             "features": Either(
                 {
-                    "network": Record({"network": network_space(), "adaptation": adaptation}),
-                    "both": Record(
-                        {
-                            "network": network_space(),
-                            "adaptation": adaptation,
-                            "side": Choice((8, 14)),
-                            "pixel_share": Real(0.05, 0.6),
-                        }
-                    ),
-                    "pixels": Record({"side": Choice((8, 14, 28))}),
+                    "network": Record(network),
+                    "both": Record(network | pixels | share),
+                    "pixels": Record(pixels),
                 }
             ),
             "head": Either(
                 {
                     "prototypes": Record({}),
-                    "ridge": Record({"penalty": Real(0.003, 3.0, log=True)}),
-                    "kernel": Record(
-                        {
-                            "gamma": Real(0.2, 5.0, log=True),
-                            "penalty": Real(0.003, 3.0, log=True),
-                        }
-                    ),
+                    "ridge": Record(penalty),
+                    "kernel": Record({"gamma": Real(0.2, 5.0, log=True)} | penalty),
                 }
             ),
             "augmentation": Record(
-                {"copies": Choice((0, 4, 8, 16)), "strength": Real(0.2, 1.2)},
+                {"copies": Choice((0, 3, 8)), "strength": Choice((0.3, 0.6, 1.0))},
             ),
         }
     )

@@ -1,7 +1,7 @@
 """Many classes of images in one table, split by class, and tasks drawn from it.
 
-This is the ground under every image source: a source only says which images there are, how they are
-split and how a drawn image is distorted.
+This is the ground under every image source: a source only says which images there are, how they
+are split and how a drawn image is distorted.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,11 +39,16 @@ class Episode:
 
     def __post_init__(self) -> None:
         for name, value in (("ways", self.ways), ("shots", self.shots)):
-            low, high = _range(value)
-            if not 1 <= low <= high:
+            ends = value if isinstance(value, tuple) else (value, value)
+            if len(ends) != 2 or not all(isinstance(end, int) for end in ends):
+                raise InputError(
+                    f"`{name}` must be an integer or a pair (low, high) of them, "
+                    f"but got {value!r}."
+                )
+            if not 1 <= ends[0] <= ends[1]:
                 raise InputError(f"`1 <= {name}` (low <= high) must hold, but got {value!r}.")
-        if self.queries < 0:
-            raise InputError(f"`queries >= 0` must hold, but got {self.queries}.")
+        if not isinstance(self.queries, int) or self.queries < 0:
+            raise InputError(f"`queries` must be an integer >= 0, but got {self.queries!r}.")
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,15 @@ def split_classes(
     """Class numbers 0 .. total - 1 in three parts that share none, drawn at random.
 
     A part with a share above zero gets at least one class when there are three or more.
+
+    Raises:
+        InputError: a share is negative, or the two leave nothing to train on.
     """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise InputError(
+            "`validation >= 0`, `test >= 0` and `validation + test < 1` must hold, but got "
+            f"(validation={validation}, test={test})."
+        )
     order = torch.randperm(total, generator=rng)
     wanted = [
         max(round(total * share), int(share > 0 and total > 2)) for share in (validation, test)

@@ -9,8 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.datasets import load_digits
+from torch import Tensor
 
+from metawright.errors import InputError
 from metawright.tasks.classes import Episode, ImageClasses, draw_episode
 from metawright.tasks.task import Split, Task
 
@@ -40,24 +43,25 @@ class Digits:
         size: int = 8,
         device: torch.device | str = "cpu",
     ) -> None:
+        if size < 1:
+            raise InputError(f"`size >= 1` must hold, but got {size}.")
         self.episode = Episode(ways, shots, queries, balanced)
         self.size = size
         self.table = digit_classes().to(device)
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:
         """One task of digits."""
-        task = draw_episode(self.table, self.episode, split, rng, source=self.name)
-        if self.size == 8:
-            return task
-        support, query = (
-            batch._replace(
-                x=torch.nn.functional.interpolate(
-                    batch.x, (self.size, self.size), mode="bilinear", antialias=True
-                )
-            )
-            for batch in (task.support, task.query)
+        return draw_episode(
+            self.table,
+            self.episode,
+            split,
+            rng,
+            distort=None if self.size == 8 else self._resized,
+            source=self.name,
         )
-        return Task(support, query, task.spec)
+
+    def _resized(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        return F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
 
 
 @lru_cache(maxsize=1)

@@ -3,13 +3,14 @@
 All work on a batch at once, on any device, and draw from the generator they are given.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["HANDWRITING", "Distortion", "warp"]
+__all__ = ["HANDWRITING", "Distortion", "scaled", "warp"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,17 @@ class Distortion:
     coarse: float = 0.0
     size: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("rotation", "shear", "stretch", "shift", "elastic", "thickness", "coarse"):
+            limit = 1 if name == "coarse" else math.inf
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f"`0 <= {name} <= {limit}` must hold, got {getattr(self, name)}.")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"`size >= 1` must hold, but got {self.size}.")
+
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Distorted copies: (images, channels, height, width) in 0..1, same or `size` pixels."""
+        """Distorted copies of images (images, channels, side, side) in 0..1, of the same side or
+        `size`."""
         images = warp(images, self, rng)
         if self.thickness > 0:
             images = _thicken(images, self.thickness, rng)
@@ -55,6 +65,21 @@ HANDWRITING = Distortion(
     rotation=15, shear=0.3, stretch=0.2, elastic=0.04, thickness=1.0, coarse=0.4, size=28
 )
 """As different as several hands, pens and scanners make one printed character."""
+
+
+def scaled(distortion: Distortion, strength: float, *, size: int | None = None) -> Distortion:
+    """The distortion with every limit multiplied by `strength`; nothing is made coarser."""
+    return replace(
+        distortion,
+        rotation=distortion.rotation * strength,
+        shear=distortion.shear * strength,
+        stretch=distortion.stretch * strength,
+        shift=distortion.shift * strength,
+        elastic=distortion.elastic * strength,
+        thickness=distortion.thickness * strength,
+        coarse=0.0,
+        size=size,
+    )
 
 
 def warp(images: Tensor, distortion: Distortion, rng: torch.Generator) -> Tensor:

@@ -3,6 +3,8 @@
 A folder that cannot be used must be refused at once, so this module stays light.
 """
 
+import struct
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +16,22 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from metawright.errors import InputError
 
 __all__ = ["ClassFolder", "find_images", "native_size", "read_image", "scan_classes"]
+
+# What Pillow's readers raise on damaged files; a decompression bomb is none of the usual kinds.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}  # not read by Pillow
 
 
 @dataclass(frozen=True)
@@ -45,44 +63,38 @@ def scan_classes(path: Path, *, least: int = 2) -> ClassFolder:
     Raises:
         InputError: no such folder, no class, fewer than `least` classes, a class without images.
     """
-    if not path.exists():
-        raise InputError(f"There is no folder '{path}'{_nearest(path)}")
-    if not path.is_dir():
-        raise InputError(
-            f"'{path}' is a file, but a folder with one sub-folder a class is needed."
-        )
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        loose = len(find_images(path, recursive=False))
-        hint = f" It holds {loose} images, but no sub-folders." if loose else " It is empty."
-        raise InputError(
-            f"'{path}' has no classes: put the images of each class into a sub-folder named after "
-            f"it.{hint}"
-        )
+    folders = _class_folders(path)
     files: dict[str, tuple[Path, ...]] = {}
     damaged: list[str] = []
     for folder in folders:
         found = find_images(folder)
-        readable = [p for p in found if not _damage(p, damaged)]
+        readable = [p for p in found if _is_sound(p, damaged)]
         if not readable:
-            what = "no images" if not found else f"{len(found)} images, none of them readable"
+            what = _counted(len(found)) + (", none of them readable" if found else "")
             raise InputError(
                 f"Class folder '{folder}' has {what}: add some, or remove the folder."
             )
         files[folder.name] = tuple(readable)
     if len(files) < least:
         raise InputError(
-            f"'{path}' has one class only ('{next(iter(files))}'): there is nothing to tell apart; "
-            "add a second sub-folder with images of another class."
+            f"'{path}' has one class only ('{next(iter(files))}'), so there is nothing to tell "
+            "apart: add a second sub-folder with images of another class."
         )
     return ClassFolder(path, files, _notes(damaged))
 
 
 def find_images(path: Path, *, recursive: bool = True) -> list[Path]:
-    """Files under `path` with an ending that Pillow reads, sorted."""
-    known = Image.registered_extensions()
+    """Files under `path` with an ending that Pillow reads, sorted; hidden ones are left out."""
+    endings = Image.registered_extensions()
+    known = {ending for ending, kind in endings.items() if kind not in _NO_PICTURES}
     found = path.rglob("*") if recursive else path.glob("*")
-    return sorted(p for p in found if p.suffix.lower() in known and p.is_file())
+    return sorted(
+        p
+        for p in found
+        if p.suffix.lower() in known
+        and not any(part.startswith(".") for part in p.relative_to(path).parts)
+        and p.is_file()
+    )
 
 
 def read_image(path: Path, *, channels: int, size: int) -> np.ndarray:
@@ -95,14 +107,13 @@ def read_image(path: Path, *, channels: int, size: int) -> np.ndarray:
         InputError: the file is missing, not an image, or truncated.
     """
     try:
-        with Image.open(path) as file:
-            image = _flat(ImageOps.exif_transpose(file), "L" if channels == 1 else "RGB")
+        image = _decoded(path, "L" if channels == 1 else "RGB")
     except FileNotFoundError as error:
         raise InputError(f"There is no image '{path}'{_nearest(path)}") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"Image '{path}' cannot be read: {_reason(error)}.") from error
-    array = np.asarray(_square(image).resize((size, size), Image.Resampling.BILINEAR), np.float32)
-    array = array / 255
+    pixels = _square(image).resize((size, size), Image.Resampling.BILINEAR)
+    array = np.asarray(pixels, np.float32) / np.float32(255)
     return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
@@ -115,10 +126,47 @@ def native_size(paths: Sequence[Path]) -> int:
     return int(np.median(sides))
 
 
+def _class_folders(path: Path) -> list[Path]:
+    """The sub-folders that stand for classes, sorted."""
+    try:
+        if not path.exists():
+            raise InputError(f"There is no folder '{path}'{_nearest(path)}")
+        if not path.is_dir():
+            raise InputError(
+                f"'{path}' is a file, but a folder with one sub-folder a class is needed."
+            )
+        whole = path.resolve()
+        # A link back to the folder or to what it lies in would hold every class at once.
+        folders = [
+            p
+            for p in sorted(path.iterdir())
+            if not p.name.startswith(".") and p.is_dir() and not whole.is_relative_to(p.resolve())
+        ]
+        loose = 0 if folders else len(find_images(path, recursive=False))
+    except OSError as error:
+        raise InputError(
+            f"The folder '{path}' cannot be read: {error.strerror or error}."
+        ) from error
+    if not folders:
+        raise InputError(
+            f"'{path}' has no classes: put the images of each class into a sub-folder named after "
+            f"it (it holds {_counted(loose)} and no sub-folders)."
+        )
+    return folders
+
+
+def _decoded(path: Path, mode: str) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata and of large images; whether one is usable shows by itself.
+        warnings.simplefilter("ignore")
+        with Image.open(path) as file:
+            return _flat(ImageOps.exif_transpose(file), mode)
+
+
 def _flat(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         # 16- and 32-bit grey: stretch to the full range, a plain convert() would clip it.
-        values = np.asarray(image, np.float64)
+        values = np.nan_to_num(np.asarray(image, np.float64))
         low, high = float(values.min()), float(values.max())
         scaled = (values - low) * (255 / (high - low) if high > low else 0)
         return Image.fromarray(scaled.astype(np.uint8)).convert(mode)
@@ -141,29 +189,33 @@ def _square(image: Image.Image) -> Image.Image:
     return square
 
 
-def _damage(path: Path, damaged: list[str]) -> bool:
+def _is_sound(path: Path, damaged: list[str]) -> bool:
+    """Whether an image can be read; if not, it is added to `damaged` with the reason."""
     try:
-        with Image.open(path) as image:
-            image.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        _decoded(path, "RGB")
+    except _UNREADABLE as error:
         damaged.append(f"{path} ({_reason(error)})")
-        return True
-    return False
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow knows"
-    text = str(error)
+    text = str(error).rstrip(".")
     return "the file is truncated" if "truncated" in text else text or type(error).__name__
+
+
+def _counted(images: int) -> str:
+    return f"{images or 'no'} image{'' if images == 1 else 's'}"
 
 
 def _notes(damaged: Sequence[str]) -> tuple[str, ...]:
     if not damaged:
         return ()
     shown = "; ".join(damaged[:3]) + (f"; and {len(damaged) - 3} more" if damaged[3:] else "")
-    plural = "image" if len(damaged) == 1 else "images"
-    return (f"{len(damaged)} {plural} could not be read and are left out: {shown}.",)
+    are = "is" if len(damaged) == 1 else "are"
+    return (f"{_counted(len(damaged))} could not be read and {are} left out: {shown}.",)
 
 
 def _nearest(path: Path) -> str:

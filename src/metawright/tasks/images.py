@@ -52,6 +52,7 @@ class ImageFolder:
         distort: Distort | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        _check_form(size, channels)
         self.episode = Episode(ways, shots, queries, balanced)
         self.distort = distort
         folder = scan_classes(Path(root))
@@ -86,8 +87,9 @@ def whole_task(folder: ClassFolder, *, size: int, channels: int) -> Task:
     """One task with every image of the folder as support and an empty query.
 
     Raises:
-        InputError: an image could not be read.
+        InputError: an image could not be read, or the folder has fewer than two classes.
     """
+    _check_form(size, channels)
     if len(folder.files) < 2:
         raise InputError(f"'{folder.path}' has fewer than two classes.")
     files = [path for members in folder.files.values() for path in members]
@@ -104,6 +106,14 @@ def whole_task(folder: ClassFolder, *, size: int, channels: int) -> Task:
         len(folder.files),
         folder.classes,
         native_size(files),
-        "images",
+        ImageFolder.name,
     )
     return Task(Batch(x, y), Batch(x[:0], y[:0]), spec)
+
+
+def _check_form(size: int, channels: int) -> None:
+    if size < 1 or channels not in (1, 3):
+        raise InputError(
+            "`size >= 1` and `channels` of 1 (grey) or 3 (colour) must hold, but got "
+            f"(size={size}, channels={channels})."
+        )

@@ -1,5 +1,6 @@
 """Several sources in one stream of tasks."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,8 @@ class Mixture:
         if not sources:
             raise InputError("A mixture needs at least one source, but got none.")
         shares = torch.tensor(list(weights) if weights is not None else [1.0] * len(sources))
-        if len(shares) != len(sources) or (shares < 0).any() or shares.sum() <= 0:
+        usable = bool((shares >= 0).all()) and 0 < float(shares.sum()) < math.inf
+        if len(shares) != len(sources) or not usable:
             raise InputError(
                 "`weights` must hold one number >= 0 a source, not all 0, but got "
                 f"{weights} for {len(sources)} sources."

@@ -3,12 +3,19 @@
 Found in the data folder (`METAWRIGHT_DATA`), else downloaded once: the official files, checked.
 """
 
+import logging
 import os
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import pooch
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,14 +25,34 @@ from metawright.rng import stream
 from metawright.tasks.classes import Distort, Episode, ImageClasses, draw_episode
 from metawright.tasks.task import Split, Task
 
-__all__ = ["Omniglot", "omniglot_classes"]
+__all__ = ["DownloadProgress", "Omniglot", "omniglot_classes"]
 
 _URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
+_PACKED = "omniglot_28x28.npz"
 _FILES = {
     "images_background.zip": "md5:68d2efa1b9178cc56df9314c21c6e718",
     "images_evaluation.zip": "md5:6b91aef0f799c5bb55b94e3f2daec811",
 }
 PROTOCOLS = ("random", "official")
+DRAWERS = 20  # people who drew each character
+
+
+class DownloadProgress(Protocol):
+    """Is told how far a download has come; what pooch and tqdm call a progress bar."""
+
+    total: int
+
+    def update(self, by: int, /) -> object:
+        """`by` more bytes are there."""
+        ...
+
+    def reset(self) -> object:
+        """Back to none; once more before the last `update`, which is by all bytes."""
+        ...
+
+    def close(self) -> object:
+        """The file is there."""
+        ...
 
 
 class Omniglot:
@@ -43,6 +70,10 @@ class Omniglot:
         seed: of the random protocol's split.
         distort: distortion of the drawn images (default none, as in the papers).
         device: where images are held.
+        progress: is told how a download comes on.
+
+    Raises:
+        InputError: the folder has no Omniglot, the files are damaged, or the download failed.
 
     References:
         Human-level concept learning through probabilistic program induction, Lake, Salakhutdinov
@@ -66,12 +97,13 @@ class Omniglot:
         seed: int = 0,
         distort: Distort | None = None,
         device: torch.device | str = "cpu",
+        progress: DownloadProgress | None = None,
     ) -> None:
         if protocol not in PROTOCOLS:
             raise InputError(f"`protocol` must be one of {PROTOCOLS}, but got '{protocol}'.")
         self.episode = Episode(ways, shots, queries, balanced)
         self.distort = distort
-        folder = None if root is None else str(root)
+        folder = _folder(root, progress)
         self.table = omniglot_classes(folder, protocol, rotations, seed).to(device)
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:
@@ -83,10 +115,10 @@ class Omniglot:
 
 @lru_cache(maxsize=4)
 def omniglot_classes(
-    root: str | None, protocol: str = "random", rotations: bool = True, seed: int = 0
+    folder: Path, protocol: str = "random", rotations: bool = True, seed: int = 0
 ) -> ImageClasses:
     """All drawings with the split of `protocol`: images (32460, 1, 28, 28), ink = 255."""
-    images, names, background = _read(_folder(root))
+    images, names, background = _read(folder)
     return ImageClasses(
         torch.from_numpy(images).flatten(0, 1)[:, None],
         (images.shape[1],) * len(images),
@@ -114,7 +146,7 @@ def _split(background: Tensor, protocol: str, seed: int) -> dict[Split, Tensor]:
     }
 
 
-def _folder(root: str | None) -> Path:
+def _folder(root: Path | str | None, progress: DownloadProgress | None) -> Path:
     if root is not None:
         folder = Path(root)
         if not folder.is_dir():
@@ -123,75 +155,110 @@ def _folder(root: str | None) -> Path:
     data = os.environ.get("METAWRIGHT_DATA")
     if data and (Path(data) / "omniglot").is_dir():
         return Path(data) / "omniglot"
-    return _download()
-
-
-def _download() -> Path:
-    # pooch is imported here because only this path needs it, and it brings a network client.
-    import pooch
-
-    folder = Path(os.environ.get("METAWRIGHT_CACHE") or pooch.os_cache("metawright")) / "omniglot"
-    try:
+    cache = Path(os.environ.get("METAWRIGHT_CACHE") or pooch.os_cache("metawright"))
+    folder = cache / "omniglot"
+    if not (folder / _PACKED).exists():
         for name, known_hash in _FILES.items():
-            pooch.retrieve(_URL + name, known_hash, fname=name, path=folder, progressbar=False)
-    except Exception as error:
-        raise InputError(
-            f"Omniglot could not be downloaded to '{folder}' ({type(error).__name__}): check the "
-            "network, or set METAWRIGHT_DATA to a folder that holds omniglot/."
-        ) from error
+            _download(_URL + name, known_hash, folder / name, progress)
     return folder
+
+
+def _download(url: str, known_hash: str, target: Path, progress: DownloadProgress | None) -> None:
+    """The file at `url`, unless it is there already; nothing stays of one that is not whole."""
+    pooch.get_logger().setLevel(logging.WARNING)  # it would tell stderr of every file
+    advice = "try again, or set METAWRIGHT_DATA to a folder that holds omniglot/"
+    try:
+        pooch.retrieve(
+            url, known_hash, fname=target.name, path=target.parent, progressbar=progress or False
+        )
+    except OSError as error:  # every error of the network, and a disk that is full
+        raise InputError(
+            f"{url} could not be downloaded to '{target.parent}' ({type(error).__name__}): "
+            f"check the network and the disk and {advice}."
+        ) from error
+    except ValueError as error:  # what pooch raises for another checksum
+        raise InputError(
+            f"What came from {url} is not the official file (its checksum differs): {advice}."
+        ) from error
 
 
 def _read(folder: Path) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     """Images (classes, 20, 28, 28) uint8 with ink = 255, names, and which are background."""
-    packed = folder / "omniglot_28x28.npz"
-    if not packed.exists():
-        _pack(folder, packed)
+    packed = folder / _PACKED
+    if packed.exists():
+        try:
+            with packed.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                data = dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"'{packed}' is damaged: delete it and run again.") from error
+    else:
+        data = _unpacked(folder)
+        _save(data, packed)
     try:
-        with np.load(packed, allow_pickle=False) as data:
-            names = tuple(
-                f"{data['alphabet_names'][alphabet]} {character}"
-                for alphabet, character in zip(
-                    data["class_alphabet"], data["class_character"], strict=True
-                )
-            )
-            return data["images"], names, data["class_is_background"].astype(bool)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"'{packed}' is damaged: delete it and run again.") from error
+        pairs = zip(data["class_alphabet"], data["class_character"], strict=True)
+        names = tuple(f"{data['alphabet_names'][alphabet]} {number}" for alphabet, number in pairs)
+        return data["images"], names, data["class_is_background"].astype(bool)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"'{packed}' does not hold Omniglot: delete it and run again.") from error
 
 
-def _pack(folder: Path, target: Path) -> None:
-    """The official zip files read once into one array file."""
+def _unpacked(folder: Path) -> dict[str, np.ndarray]:
+    """What the official zip files hold, as the arrays that are kept."""
     images, alphabets, characters, background = [], [], [], []
     names: list[str] = []
     for name in _FILES:
         if not (folder / name).exists():
+            raise InputError(f"'{folder}' holds neither {_PACKED} nor the official {name}.")
+        try:
+            with zipfile.ZipFile(folder / name) as archive:
+                for alphabet, character, drawings in _characters(archive):
+                    if alphabet not in names:
+                        names.append(alphabet)
+                    images.append(drawings)
+                    alphabets.append(names.index(alphabet))
+                    characters.append(character)
+                    background.append("background" in name)
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(
-                f"'{folder}' holds neither omniglot_28x28.npz nor the official {name}."
-            )
-        with zipfile.ZipFile(folder / name) as archive:
-            members = sorted(m for m in archive.namelist() if m.endswith(".png"))
-            for start in range(0, len(members), 20):
-                _, alphabet, character, _ = members[start].split("/")
-                if alphabet not in names:
-                    names.append(alphabet)
-                images.append([_shrink(archive, m) for m in members[start : start + 20]])
-                alphabets.append(names.index(alphabet))
-                characters.append(int(character.removeprefix("character")))
-                background.append("background" in name)
-    partial = target.with_suffix(f".{os.getpid()}.npz")
-    np.savez_compressed(
-        partial,
-        images=np.array(images, np.uint8),
-        alphabet_names=np.array(names),
-        class_alphabet=np.array(alphabets, np.uint8),
-        class_character=np.array(characters, np.uint8),
-        class_is_background=np.array(background),
-    )
-    partial.replace(target)
+                f"'{folder / name}' is not the official file or is damaged: delete it and run "
+                "again."
+            ) from error
+    return {
+        "images": np.array(images, np.uint8),
+        "alphabet_names": np.array(names),
+        "class_alphabet": np.array(alphabets, np.uint8),
+        "class_character": np.array(characters, np.uint8),
+        "class_is_background": np.array(background),
+    }
+
+
+def _characters(archive: zipfile.ZipFile) -> Iterator[tuple[str, int, list[np.ndarray]]]:
+    """Alphabet, number and drawings of each character, in order.
+
+    Files are called `images_background/Greek/character01/0394_01.png`.
+    """
+    members = sorted(name for name in archive.namelist() if name.endswith(".png"))
+    for folder, files in groupby(members, key=lambda name: name.rpartition("/")[0]):
+        _, alphabet, character = folder.split("/")
+        drawings = [_shrink(archive, file) for file in files]
+        if len(drawings) != DRAWERS:
+            raise ValueError(f"{folder} must have {DRAWERS} drawings, but has {len(drawings)}.")
+        yield alphabet, int(character.removeprefix("character")), drawings
 
 
 def _shrink(archive: zipfile.ZipFile, member: str) -> np.ndarray:
     with archive.open(member) as file:
         image = Image.open(file).convert("L").resize((28, 28), Image.Resampling.BILINEAR)
     return 255 - np.asarray(image)
+
+
+def _save(data: dict[str, np.ndarray], target: Path) -> None:
+    """The arrays as one file, so that the next start is quick; where that is impossible (a full
+    disk, a folder that is read-only), it is done without."""
+    partial = target.with_suffix(f".{os.getpid()}.npz")
+    try:
+        np.savez_compressed(partial, allow_pickle=False, **data)
+        partial.replace(target)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -13,8 +13,8 @@ __all__ = ["Sinusoid"]
 class Sinusoid:
     r"""Tasks of fitting $y = a \sin(x - p)$ from a few points.
 
-    $a$ is uniform in [0.1, 5], $p$ in [0, pi], $x$ in [-5, 5]. Waves are drawn from a continuum, so
-    the splits differ by their draws.
+    $a$ is uniform in [0.1, 5], $p$ in [0, pi], $x$ in [-5, 5]. Waves are drawn from a continuum,
+    so the splits differ by their draws.
 
     Arguments:
         shots: support points of a task.

@@ -32,8 +32,8 @@ class Split(StrEnum):
 class Batch(NamedTuple):
     """Examples with their answers.
 
-    `x`: (examples, *features) float; `y`: (examples,) int64 for classification, (examples, *targets)
-    float for regression, or None where no answer is known.
+    `x`: (examples, *features) float; `y`: (examples,) int64 for classification,
+    (examples, *targets) float for regression, or None where no answer is known.
     """
 
     x: Tensor

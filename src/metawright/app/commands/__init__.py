@@ -9,10 +9,20 @@ torch. A wrong argument raises `InputError`; results go to stdout, all else thro
 
 from collections.abc import Callable
 
+from metawright.app.commands.export import export
+from metawright.app.commands.generate import generate
+from metawright.app.commands.meta_train import meta_train
+from metawright.app.commands.predict import predict
+from metawright.app.commands.report import report
 from metawright.app.commands.sources import sources
 
 __all__ = ["COMMANDS"]
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
+    "predict": predict,
+    "report": report,
+    "export": export,
+    "meta-train": meta_train,
     "sources": sources,
 }

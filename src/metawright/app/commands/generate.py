@@ -1,0 +1,177 @@
+"""The verb `generate`: a model for a new task."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metawright.app import console
+from metawright.engine.budget import Budget, parse_duration
+from metawright.engine.run_folder import check_free
+from metawright.errors import InputError
+from metawright.tasks import SOURCES
+from metawright.tasks.folder import find_images
+
+if TYPE_CHECKING:
+    from metawright.recipes.generate import Generated
+
+__all__ = ["generate"]
+
+SCOPE = ("digits", "glyphs", "omniglot")
+
+
+def generate(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with one sub-folder of images a class, or a source: "
+            "digits, glyphs, omniglot."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on in it.")],
+    budget: Annotated[
+        str, typer.Option(help="How long it may take, such as 30s or 5m, from the start.")
+    ] = "30s",
+    trials: Annotated[
+        int | None, typer.Option(help="How many designs to try, instead of a time.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A meta-trained bundle (default: the one that is shipped).")
+    ] = None,
+    shots: Annotated[int, typer.Option(help="Of a source: examples a class.")] = 5,
+    ways: Annotated[int, typer.Option(help="Of a source: classes.")] = 10,
+    queries: Annotated[
+        int, typer.Option(help="Of a source: examples a class to judge the model on.")
+    ] = 50,
+    seed: Annotated[int, typer.Option(help="Of the drawn task and of all designs.")] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="A further store that gets a copy of every trial.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+) -> None:
+    """Make a model for a new task: design and weights, from a few labelled examples."""
+    began = _process_age()
+    limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
+    folder = _folder(data)
+    check_free(out)
+    _at_least(shots=shots, ways=ways, queries=queries)
+    console.message(f"Loading (budget {budget if trials is None else f'{trials} trials'}) ...")
+
+    # torch loads from here on: everything that can be refused at once has been.
+    from metawright.generate.bundle import load_bundle
+    from metawright.recipes.data import folder_task, source_task
+    from metawright.recipes.generate import generate_run
+
+    _one_thread_each()
+    known = load_bundle(bundle)
+    notes: tuple[str, ...] = ()
+    if folder is not None:
+        task, notes = folder_task(folder, channels=known.channels, size=known.size)
+    else:
+        task = source_task(data, ways=ways, shots=shots, queries=queries, seed=seed)
+    for note in notes:
+        console.message(note)
+    size = limit.seconds or float(trials or 1)
+    with console.progress("Generating", size) as job:
+
+        def watch(event: Mapping[str, Any]) -> None:
+            done = event["seconds"] if limit.seconds else event["trials"]
+            best = "" if event["best"] is None else f", best {100 * event['best']:.1f} %"
+            if event["trials"] == 1:
+                console.message(f"First usable model after {event['seconds']:.1f} s{best}.")
+            job.reach(min(done, size), f"{event['trials']} designs{best}")
+
+        made = generate_run(
+            task,
+            known,
+            limit,
+            out,
+            name=data,
+            notes=notes,
+            seed=seed,
+            store=store,
+            spent=began(),
+            on_trial=watch,
+        )
+    _tell(made, out, report=report)
+
+
+def _folder(data: str) -> Path | None:
+    """The folder that `data` names, or None for a source; refused at once where it is neither."""
+    path = Path(data)
+    if data in SOURCES and not path.is_dir():
+        if data not in SCOPE:
+            raise InputError(
+                f"The source '{data}' has no images to classify: use one of {', '.join(SCOPE)}, "
+                "or a folder with one sub-folder of images a class."
+            )
+        return None
+    if not path.exists():
+        raise InputError(
+            f"There is no folder or source '{data}': give a folder with one sub-folder of images "
+            f"a class, or one of {', '.join(SCOPE)}."
+        )
+    if path.is_dir() and not find_images(path):
+        raise InputError(
+            f"'{data}' holds no images: put the images of each class into a sub-folder of it that "
+            "is named after the class."
+        )
+    if path.is_file():
+        raise InputError(
+            f"'{data}' is a file, but a folder with one sub-folder a class is needed."
+        )
+    return path
+
+
+def _trials_budget(trials: int) -> Budget:
+    if trials < 1:
+        raise InputError(f"--trials must be at least 1, but got {trials}.")
+    return Budget(trials=trials)
+
+
+def _at_least(*, shots: int, ways: int, queries: int) -> None:
+    for name, value, least in (("shots", shots, 1), ("ways", ways, 2), ("queries", queries, 0)):
+        if value < least:
+            raise InputError(f"--{name} must be at least {least}, but got {value}.")
+
+
+def _one_thread_each() -> None:
+    """Two OpenMP threads on a busy machine can be many times slower than one."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    torch.set_num_threads(max(1, min(2, cores)))
+
+
+def _process_age() -> "Any":
+    start = time.monotonic() - time.process_time()
+    return lambda: time.monotonic() - start
+
+
+def _tell(made: "Generated", out: Path, *, report: bool) -> None:
+    """The result on stdout: a table against the baselines, and where everything is."""
+    from metawright.app.report import write_report
+
+    score, test = made.record["score"], made.record["test"]
+    lines = []
+    if test is not None:
+        rows = [("metawright", test), *((row["name"], row) for row in test["baselines"])]
+        width = max(len(name) for name, _ in rows)
+        lines.append(f"Accuracy on {test['examples']} new examples (95 % interval):")
+        lines += [
+            f"  {name:<{width}}  {100 * row['accuracy']:5.1f} %  "
+            f"({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+            for name, row in rows
+        ]
+    lines.append(
+        f"Expected accuracy from the support alone: {100 * score['accuracy']:.1f} % "
+        f"({100 * score['low']:.1f} to {100 * score['high']:.1f}), by {score['how']}."
+    )
+    lines += made.why
+    lines.append(f"Model:  {out}")
+    if report:
+        lines.append(f"Report: {write_report(out)}")
+    typer.echo("\n".join(lines))

@@ -1,0 +1,86 @@
+"""The verb `meta-train`: a bundle from many tasks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metawright.app import console
+from metawright.errors import InputError
+
+if TYPE_CHECKING:
+    from metawright.training.fit import Progress
+
+__all__ = ["meta_train"]
+
+
+def meta_train(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="glyphs, omniglot, or folders with one sub-folder of images a class."),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the bundle; the same command goes on in it.")
+    ],
+    steps: Annotated[int, typer.Option(help="Meta-steps for the shared weights.")] = 5000,
+    method: Annotated[str, typer.Option(help="maml or reptile.")] = "maml",
+    tasks: Annotated[int, typer.Option(help="Tasks to gather experience on.")] = 48,
+    designs: Annotated[int, typer.Option(help="Designs to try on each of them.")] = 12,
+    channels: Annotated[int, typer.Option(help="1 for grey images, 3 for colour.")] = 1,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 28,
+    seed: Annotated[int, typer.Option(help="Of weights, tasks and designs.")] = 0,
+    commit: Annotated[str, typer.Option(help="Version of the code, for the provenance.")] = "",
+) -> None:
+    """Learn from many tasks: shared weights, experience, and a first proposal model."""
+    for source in sources:
+        if source not in ("glyphs", "omniglot") and not Path(source).is_dir():
+            raise InputError(
+                f"There is no source '{source}' to meta-train on: use glyphs, omniglot, or the "
+                "path of a folder with one sub-folder of images a class."
+            )
+    if method not in ("maml", "reptile"):
+        raise InputError(f"--method must be maml or reptile, but got '{method}'.")
+    if channels not in (1, 3):
+        raise InputError(f"--channels must be 1 or 3, but got {channels}.")
+    for name, value, least in (
+        ("steps", steps, 1),
+        ("tasks", tasks, 10),
+        ("designs", designs, 2),
+        ("size", size, 16),
+    ):
+        if value < least:
+            raise InputError(f"--{name} must be at least {least}, but got {value}.")
+    console.message("Loading ...")
+
+    # torch loads from here on: everything that can be refused at once has been.
+    from metawright.recipes.experience import ExperienceRecipe
+    from metawright.recipes.meta_train import WeightRecipe
+    from metawright.recipes.meta_train import meta_train as train
+
+    inner = (0, 1) if method == "maml" else (3, 3)
+    with (
+        console.progress("Shared weights", float(steps)) as first,
+        console.progress("Experience", float(tasks * designs)) as second,
+    ):
+
+        def on_step(progress: "Progress") -> None:
+            first.reach(
+                float(progress.step), f"accuracy {100 * progress.metrics['accuracy']:.0f} %"
+            )
+
+        bundle = train(
+            sources,
+            out,
+            weights=WeightRecipe(steps=steps, method=method, inner_steps=inner, seed=seed),
+            experience=ExperienceRecipe(tasks=tasks, designs=designs, seed=seed),
+            channels=channels,
+            size=size,
+            commit=commit,
+            on_step=on_step,
+            on_trial=lambda done, total: second.reach(float(done), f"{done} of {total} trials"),
+        )
+    model = bundle.proposal
+    typer.echo(
+        f"Bundle: {out} (proposal model from {model.trials} trials on {model.tasks} tasks "
+        f"explains {100 * model.explained:.0f} % of the differences between designs on new tasks)"
+    )
