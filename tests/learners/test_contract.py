@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("name", sorted(LEARNERS))
 def _learner(name: str, task: Task, dtype: torch.dtype = torch.float32) -> Learner:
     learner = LEARNERS[name](task.spec, stream(0, "weights"))
     for value in (*(p for _, p in learner.named_parameters()), *buffers_of(learner).values()):
-        value.data = value.data.to(dtype)
+        value.data = value.data.to(dtype) if value.is_floating_point() else value.data
     return learner
 
 

@@ -21,6 +21,17 @@ def _net() -> ConvNet:
     return ConvNet(1, (8, 8), 3, rng=stream(0), filters=6, blocks=2).to(DOUBLE)
 
 
+def _torch_steps(net: nn.Module, adam: torch.optim.Adam, task: Task, steps: int) -> None:
+    """Steps on the whole task, so that the order of examples does not matter."""
+    x = torch.cat([task.support.x, task.query.x])
+    y = torch.cat([task.support.labels, task.query.labels])
+    for _ in range(steps):
+        grads = torch.autograd.grad(functional.cross_entropy(net(x), y), list(net.parameters()))
+        for value, grad in zip(net.parameters(), grads, strict=True):
+            value.grad = grad
+        adam.step()
+
+
 def test_the_outer_direction_is_where_torchs_adam_ends(make_task: MakeTask) -> None:
     task = make_task(dtype=DOUBLE)
     net = _net()
@@ -29,15 +40,7 @@ def test_the_outer_direction_is_where_torchs_adam_ends(make_task: MakeTask) -> N
 
     other = _net()
     adam = torch.optim.Adam(other.parameters(), lr=1e-3, betas=(0.0, 0.999))
-    x = torch.cat([task.support.x, task.query.x])
-    y = torch.cat([task.support.labels, task.query.labels])
-    for _ in range(4):  # every batch is the whole task, so the order does not matter
-        grads = torch.autograd.grad(
-            functional.cross_entropy(other(x), y), list(other.parameters())
-        )
-        for value, grad in zip(other.parameters(), grads, strict=True):
-            value.grad = grad
-        adam.step()
+    _torch_steps(other, adam, task, 4)
     ends = dict(other.named_parameters())
     expected = {n: p.detach() - ends[n].detach() for n, p in net.named_parameters()}
     assert_close(found, expected, rtol=1e-6, atol=1e-10)
@@ -51,6 +54,36 @@ def test_batched_equals_loop(make_task: MakeTask) -> None:
     ]
     assert_close(steps[0].grads, steps[1].grads, rtol=1e-7, atol=1e-12)
     assert steps[0].metrics == pytest.approx(steps[1].metrics)
+
+
+def test_second_moments_go_on_from_task_to_task_as_torchs_adam(make_task: MakeTask) -> None:
+    tasks = [make_task(seed, dtype=DOUBLE) for seed in range(2)]
+    net = _net()
+    size = len(tasks[0].support.x) + len(tasks[0].query.x)
+    learner = Reptile(net, inner_steps=3, inner_batch=size)
+    start = {n: p.detach().clone() for n, p in net.named_parameters()}
+    learner.gradients([tasks[0]], stream(0))
+    found = learner.gradients([tasks[1]], stream(0)).grads
+
+    other = _net()
+    adam = torch.optim.Adam(other.parameters(), lr=1e-3, betas=(0.0, 0.999))
+    for task in tasks:
+        other.load_state_dict(start)
+        _torch_steps(other, adam, task, 3)
+    expected = {n: start[n] - p.detach() for n, p in other.named_parameters()}
+    assert_close(found, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_adapting_starts_from_the_moments_and_keeps_them(make_task: MakeTask) -> None:
+    task = make_task(dtype=DOUBLE)
+    fresh, trained = Reptile(_net()), Reptile(_net())
+    trained.gradients([make_task(7, dtype=DOUBLE)], stream(0))
+    before = {name: value.clone() for name, value in trained.named_buffers()}
+    with torch.no_grad():
+        outputs = [one.adapt(task.support, stream(0))(task.query.x) for one in (fresh, trained)]
+    assert not torch.allclose(*outputs)
+    assert_close(dict(trained.named_buffers()), before, rtol=0, atol=0)
+    assert int(before["moment_steps"]) == 5
 
 
 def test_each_example_is_seen_once_before_any_again(make_task: MakeTask) -> None:

@@ -17,6 +17,7 @@ from metawright.params import Params, detached, map_params
 from metawright.tasks.task import Batch, Task
 
 __all__ = [
+    "Descent",
     "Forward",
     "Rows",
     "Stack",
@@ -91,39 +92,48 @@ def descend(
     return current
 
 
+class Descent(NamedTuple):
+    """Where `descend_adaptively` ended: weights, second moments, and the loss before each step."""
+
+    params: Params
+    moments: Params
+    losses: list[float]
+
+
 def descend_adaptively(
     forward: Forward,
     params: Mapping[str, Tensor],
     examples: Batch,
     rows: Rows,
     *,
+    moments: Mapping[str, Tensor],
+    count: int,
     loss: Loss,
     lr: float,
-) -> tuple[Params, list[float]]:
+) -> Descent:
     r"""Adam without momentum on small batches, one step a row; the result holds no graph.
 
     $$v \leftarrow 0.999 v + 0.001 g^2, \quad w \leftarrow w - lr \, g / \sqrt{\hat v}$$
 
-    Returns:
-        The weights at the end, and the loss of each step before it was made.
+    Arguments:
+        moments: $v$ at the start; `count`: how many steps made it (zeros and 0 at first).
     """
-    current = detached(params)
-    moments = map_params(torch.zeros_like, current)
-    values = []
+    current, squares = detached(params), detached(moments)
+    losses = []
     for step in range(rows.shape[-2]):
         batch = _select(examples, rows[..., step, :])
         with torch.enable_grad():
             leaves = map_params(lambda weight: weight.requires_grad_(), current)
             value = loss(forward(leaves, batch.x), batch.labels)
             grads = gradient(value, leaves)
-        values.append(float(value.detach()))
-        correction = 1 - _DECAY ** (step + 1)
+        losses.append(float(value.detach()))
+        correction = 1 - _DECAY ** (count + step + 1)
         for name, weight in current.items():
             grad = grads[name]
-            moments[name].mul_(_DECAY).addcmul_(grad, grad, value=1 - _DECAY)
-            scale = (moments[name] / correction).sqrt_().add_(_EPSILON)
+            squares[name].mul_(_DECAY).addcmul_(grad, grad, value=1 - _DECAY)
+            scale = (squares[name] / correction).sqrt_().add_(_EPSILON)
             current[name] = weight.detach().addcdiv(grad, scale, value=-lr)
-    return detached(current), values
+    return Descent(detached(current), squares, losses)
 
 
 def _select(examples: Batch, rows: Tensor) -> Batch:

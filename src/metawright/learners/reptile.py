@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metawright.learners.inner import (
+    Descent,
     Forward,
     Rows,
     check_adaptable,
@@ -37,8 +38,9 @@ class Reptile:
 
     where a task is adapted to on all its examples, support and query alike, by Adam without
     momentum (beta1 = 0) on small batches. Train it on tasks with 10 to 15 examples a class, also
-    for use with one. Unlike in the authors' code, Adam's second moments begin anew with each task,
-    so that the learner has no state beside its parameters.
+    for use with one. As in the authors' code, Adam's second moments go on from task to task in
+    training, and `adapt` starts from them without changing them: a task's few gradients could not
+    tell their scale.
 
     Arguments:
         model: any module without running statistics; its parameters are $\theta$.
@@ -79,6 +81,13 @@ class Reptile:
                 raise ValueError(f"`{name} > 0` must hold, but got {getattr(self, name)}.")
         self.loss = loss
         self.batched = batched
+        self.moments = map_params(torch.zeros_like, detached(params_of(model)))
+        self.count = torch.zeros((), dtype=torch.int64)
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Adam's second moments and the number of steps that made them."""
+        yield from ((f"moment.{name}", value) for name, value in self.moments.items())
+        yield "moment_steps", self.count
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The model's own."""
@@ -95,17 +104,19 @@ class Reptile:
         forward = forward_of_tasks(self.model, batch) if self.batched else None
         if forward is not None:
             stack = Batch(*(torch.stack(part) for part in zip(*whole, strict=True)))
-            copies = repeated(start, len(batch))
-            end, losses = self._end(forward, copies, stack, torch.stack(rows), summed(self.loss))
-            ends = map_params(lambda value: value.mean(0), end)
+            found = self._descend(forward, start, stack, torch.stack(rows), len(batch))
+            ends, moments = (map_params(lambda v: v.mean(0), part) for part in found[:2])
+            losses = found.losses
         else:
             forward = forward_of(self.model)
             parts = [
-                self._end(forward, start, own, at, self.loss)
-                for own, at in zip(whole, rows, strict=True)
+                self._descend(forward, start, own, at) for own, at in zip(whole, rows, strict=True)
             ]
-            ends = {n: torch.stack([end[n] for end, _ in parts]).mean(0) for n in start}
-            losses = [math.fsum(values) for values in zip(*(v for _, v in parts), strict=True)]
+            ends, moments = (_mean([part[place] for part in parts]) for place in (0, 1))
+            losses = [math.fsum(values) for values in zip(*(p[2] for p in parts), strict=True)]
+        for name, value in moments.items():
+            self.moments[name].copy_(value)
+        self.count += self.inner_steps
         grads = {name: value.detach() - ends[name] for name, value in start.items()}
         first, last = losses[0] / len(batch), losses[-1] / len(batch)
         return Step(grads, {"loss": last, "first_loss": first})
@@ -119,21 +130,40 @@ class Reptile:
         start = params_of(self.model)
         forward = forward_of(self.model)
         rows = _rows(len(support.x), self.evaluation_steps, self.evaluation_batch, rng)
-        end, _ = self._end(forward, start, support, rows, self.loss)
+        end = self._descend(forward, start, support, rows).params
         if torch.is_grad_enabled():
             end = {name: value + (end[name] - value.detach()) for name, value in start.items()}
         return predictor(forward, end, support.x)
 
-    def _end(
-        self, forward: Forward, start: Params, examples: Batch, rows: Rows, loss: Loss
-    ) -> tuple[Params, list[float]]:
-        leaves = detached(start, requires_grad=True)
-        return descend_adaptively(forward, leaves, examples, rows, loss=loss, lr=self.inner_lr)
+    def _descend(
+        self,
+        forward: Forward,
+        start: Params,
+        examples: Batch,
+        rows: Rows,
+        tasks: int | None = None,
+    ) -> Descent:
+        moments = {name: self.moments[name].to(value) for name, value in start.items()}
+        return descend_adaptively(
+            forward,
+            start if tasks is None else repeated(start, tasks),
+            examples,
+            rows,
+            moments=moments if tasks is None else repeated(moments, tasks),
+            count=int(self.count),
+            loss=self.loss if tasks is None else summed(self.loss),
+            lr=self.inner_lr,
+        )
 
 
 def build_reptile(spec: TaskSpec, rng: torch.Generator) -> Reptile:
     """Reptile with the paper's network and its settings for 5-way Omniglot."""
     return Reptile(backbone(spec, rng))
+
+
+def _mean(several: Sequence[Params]) -> Params:
+    """Mean of each tensor over several sets of them."""
+    return {name: torch.stack([one[name] for one in several]).mean(0) for name in several[0]}
 
 
 def _whole(task: Task) -> Batch:
