@@ -32,7 +32,7 @@ from metawright.engine.budget import Budget
 from metawright.evaluate.baselines import baselines
 from metawright.evaluate.support import Support, assess
 from metawright.evaluate.support import finish as finish_design
-from metawright.generate.bundle import Bundle, load_bundle
+from metawright.generators.bundle import Bundle, load_bundle
 from metawright.models.build import module_of
 from metawright.models.shared import shared_params
 from metawright.recipes.data import resized
@@ -65,19 +65,19 @@ ABOUT = (
     "the same shared weights; 'random design' is drawn from the space, with the same weights; "
     f"'same design from scratch' is the chosen design with fresh weights, {SCRATCH_STEPS} steps "
     f"of gradient descent on the support and its copies (first {SCRATCH_DRAWS} draws only). "
-    "Baselines see the native pixels: 8 x 8 and 28 x 28."
+    "Baselines see the native pixels: 8 x 8 and 28 x 28. MNIST is drawn from its test images."
 )
 
 
 @lru_cache(maxsize=1)
 def mnist_classes() -> ImageClasses | None:
-    """MNIST's training images by class, where the data folder is there."""
+    """MNIST's test images by class, where the data folder is there."""
     folder = data_folder("mnist")
     if folder is None:
         return None
     with np.load(folder / "mnist_28x28_15k_4k.npz", allow_pickle=False) as data:
-        order = np.argsort(data["train_labels"], kind="stable")
-        images, labels = data["train_images"][order], data["train_labels"][order]
+        order = np.argsort(data["test_labels"], kind="stable")
+        images, labels = data["test_images"][order], data["test_labels"][order]
     everything = torch.arange(10)
     return ImageClasses(
         torch.from_numpy(images)[:, None],

@@ -1,3 +1,75 @@
-"""metawright learns from many tasks, then makes a model for a new one."""
+"""metawright learns from many tasks, then makes a model for a new one.
+
+This is the public door. Names load when they are first used, so that `import metawright` and the
+command line stay light:
+
+    made = metawright.generate("drawings/", budget="30s", out="runs/drawings")
+    metawright.predict("runs/drawings", ["new.png"]).labels
+    metawright.report("runs/drawings")
+    metawright.export("runs/drawings")
+"""
+
+from typing import TYPE_CHECKING
+
+from metawright.lazy import attributes, load
+
+if TYPE_CHECKING:
+    from metawright.app.report import write_report as report
+    from metawright.engine.budget import Budget
+    from metawright.errors import BusyError, InputError, MetawrightError, VersionError
+    from metawright.generators.bundle import Bundle, load_bundle
+    from metawright.recipes.estimator import MetaClassifier
+    from metawright.recipes.export import export_model as export
+    from metawright.recipes.generate import Generated
+    from metawright.recipes.meta_train import meta_train
+    from metawright.recipes.predict import predict_paths as predict
+    from metawright.recipes.verbs import generate
+    from metawright.tasks.task import Batch, Task, TaskSpec
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Budget",
+    "Bundle",
+    "BusyError",
+    "Generated",
+    "InputError",
+    "MetaClassifier",
+    "MetawrightError",
+    "Task",
+    "TaskSpec",
+    "VersionError",
+    "__version__",
+    "export",
+    "generate",
+    "load_bundle",
+    "meta_train",
+    "predict",
+    "report",
+]
+
+_VERBS = {
+    "export": "metawright.recipes.export:export_model",
+    "generate": "metawright.recipes.verbs:generate",
+    "meta_train": "metawright.recipes.meta_train:meta_train",
+    "predict": "metawright.recipes.predict:predict_paths",
+    "report": "metawright.app.report:write_report",
+}
+_get = attributes(
+    __name__,
+    dict.fromkeys(("Batch", "Task", "TaskSpec"), "metawright.tasks.task")
+    | dict.fromkeys(
+        ("BusyError", "InputError", "MetawrightError", "VersionError"), "metawright.errors"
+    )
+    | dict.fromkeys(("Bundle", "load_bundle"), "metawright.generators.bundle")
+    | {
+        "Budget": "metawright.engine.budget",
+        "Generated": "metawright.recipes.generate",
+        "MetaClassifier": "metawright.recipes.estimator",
+    },
+)
+
+
+def __getattr__(name: str) -> object:
+    return load(_VERBS[name]) if name in _VERBS else _get(name)

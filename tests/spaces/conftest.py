@@ -2,6 +2,7 @@
 
 import pytest
 
+from metawright.spaces import SPACES as NAMED
 from metawright.spaces import Cell, Choice, Either, Integer, Real, Record, Repeat, Space
 
 BLOCK = Record(
@@ -46,7 +47,7 @@ SPACES: dict[str, Space] = {
             )
         }
     ),
-}
+} | {name: make() for name, make in NAMED.items()}
 
 
 @pytest.fixture(params=list(SPACES.values()), ids=list(SPACES))

@@ -30,14 +30,14 @@ def ask_score_tell(
     task: str = "",
     run: str = "",
 ) -> int:
-    """Tries designs until the budget is spent.
+    """Tries designs until the budget is spent, and at least until one of them works.
 
     Arguments:
         strategy: proposes designs; it must have been told of earlier trials.
         score: tries one design.
         clock: the budget as it runs.
         expected_seconds: what trying a design will take; one that would not end in time is passed
-            over (not the first of all, for there must be an answer).
+            over (not before one has worked, for there must be an answer).
         on_trial: called with every trial, after the strategy was told.
         done: trials made earlier.
         task, run: for failed trials.
@@ -48,14 +48,14 @@ def ask_score_tell(
     Raises:
         MetawrightError: several designs in a row failed.
     """
-    failures = 0
-    while done == 0 or not clock.spent(done):
-        design = _affordable(strategy, clock, expected_seconds, first=done == 0)
+    failures, answered = 0, done > 0
+    while not answered or not clock.spent(done):
+        design = _affordable(strategy, clock, expected_seconds, first=not answered)
         if design is None:
             break
         try:
             trial = score(design)
-            failures = 0
+            failures, answered = 0, True
         except (RuntimeError, ValueError, ArithmeticError) as error:
             failures += 1
             trial = _failed(design, error, task, run)

@@ -86,9 +86,7 @@ def check_free(path: Path) -> None:
         VersionError: a run of another version.
     """
     if path.is_file():
-        raise InputError(
-            f"'{path}' is a file, but a run needs a folder: choose another."
-        )
+        raise InputError(f"'{path}' is a file, but a run needs a folder: choose another.")
     if not path.is_dir():
         return
     if not (path / "run.json").exists():

@@ -7,7 +7,7 @@ __all__ = ["NetworkCost", "network_cost"]
 
 
 class NetworkCost(NamedTuple):
-    """`parameters`: numbers held; `multiply_adds`: for one image (a FLOP counter says twice that)."""
+    """`parameters`: numbers held; `multiply_adds`: for one image (half of its FLOPs)."""
 
     parameters: int
     multiply_adds: int

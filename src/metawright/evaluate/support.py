@@ -1,7 +1,7 @@
 """A labelled support set, and what a design is worth on it.
 
-Everything that is known of a new task is its support. A design is judged by cross-validation on it;
-where classes have a single example, on distorted copies of the examples instead, which ranks
+Everything that is known of a new task is its support. A design is judged by cross-validation on
+it; where classes have a single example, on distorted copies of the examples instead, which ranks
 designs although it flatters them all.
 """
 
@@ -107,10 +107,10 @@ class Support:
         )
 
     def copies(self, strength: float, total: int = COPIES) -> Tensor:
-        """Prepared distorted copies (total, examples, channels, size, size); the same each time."""
+        """Prepared copies (total, examples, channels, size, size); the same each time."""
         made = self._copies.setdefault(strength, [])
         distort = scaled(self.distortion, strength, size=self.images.shape[-1])
-        for number in range(len(made), min(total, self.room())):
+        for number in range(len(made), total):
             rng = stream(self.seed, "copies", str(strength), number)
             made.append(self._preparation(distort(self.images, rng)))
         return torch.stack(made[:total]) if made[:total] else self.x[None][:0]

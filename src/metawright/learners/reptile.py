@@ -105,15 +105,19 @@ class Reptile:
         if forward is not None:
             stack = Batch(*(torch.stack(part) for part in zip(*whole, strict=True)))
             found = self._descend(forward, start, stack, torch.stack(rows), len(batch))
-            ends, moments = (map_params(lambda v: v.mean(0), part) for part in found[:2])
+            ends = map_params(lambda value: value.mean(0), found.params)
+            moments = map_params(lambda value: value.mean(0), found.moments)
             losses = found.losses
         else:
             forward = forward_of(self.model)
             parts = [
                 self._descend(forward, start, own, at) for own, at in zip(whole, rows, strict=True)
             ]
-            ends, moments = (_mean([part[place] for part in parts]) for place in (0, 1))
-            losses = [math.fsum(values) for values in zip(*(p[2] for p in parts), strict=True)]
+            ends = _mean([part.params for part in parts])
+            moments = _mean([part.moments for part in parts])
+            losses = [
+                math.fsum(values) for values in zip(*(part.losses for part in parts), strict=True)
+            ]
         for name, value in moments.items():
             self.moments[name].copy_(value)
         self.count += self.inner_steps

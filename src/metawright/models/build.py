@@ -1,7 +1,6 @@
 """From a design to a model: the one place that knows which layers a decision means.
 
-`build` gives a blueprint (plain data) and parameters; `metawright.models.layers.assemble` turns the
-blueprint into a module.
+`build` gives a blueprint (plain data) and parameters; `module_of` turns both into a module.
 """
 
 from collections.abc import Mapping, Sequence

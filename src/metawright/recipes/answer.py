@@ -9,10 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metawright.errors import MetawrightError
 from metawright.evaluate.cost import network_cost
-from metawright.evaluate.support import ADAPTATION_IMAGES, JUDGED_COPIES, Assessment, Support, assess, finish
-from metawright.generate.bundle import Bundle
-from metawright.generate.guided import GuidedEvolution
+from metawright.evaluate.support import (
+    ADAPTATION_IMAGES,
+    JUDGED_COPIES,
+    Assessment,
+    Support,
+    assess,
+    finish,
+)
+from metawright.generators.bundle import Bundle
+from metawright.generators.guided import GuidedEvolution
 from metawright.models.build import Built, ensemble
 from metawright.recipes.experience import support_profile
 from metawright.recipes.words import in_words, percent
@@ -95,7 +103,8 @@ class Search:
             evidence=self._evidence(design, found),
             run=self.run,
         )
-        self._probabilities[trial.id] = found.probabilities
+        # Rounded as they are stored, so that a resumed run answers as an unbroken one.
+        self._probabilities[trial.id] = found.probabilities.round(decimals=4)
         return trial
 
     def observe(self, trials: Sequence[Trial]) -> None:
@@ -108,18 +117,23 @@ class Search:
                     self._probabilities[trial.id] = torch.tensor(kept)
 
     def answer(self) -> Answer:
-        """The best model of what was tried: one design, or an ensemble where that is better."""
+        """The best model of what was tried: one design, or an ensemble where that is better.
+
+        Raises:
+            MetawrightError: no design has worked so far.
+        """
         estimates = self.strategy.estimates()
-        ranked = sorted(
-            (trial for trial in estimates if trial in self._probabilities),
-            key=lambda trial: -estimates[trial],
-        )
+        if not estimates:
+            raise MetawrightError(
+                "No design that was tried worked, so there is no model: give a larger budget."
+            )
+        ranked = sorted(estimates, key=lambda trial: -estimates[trial])
         best = ranked[0]
         members: tuple[str, ...] = (best,)
-        together = self._probabilities[best]
+        together = self._judgement(best)
         loss = self._loss(together)
         for size in range(2, min(MEMBERS, len(ranked)) + 1):
-            mixed = torch.stack([self._probabilities[t] for t in ranked[:size]]).mean(0)
+            mixed = torch.stack([self._judgement(trial) for trial in ranked[:size]]).mean(0)
             if self._loss(mixed) < loss and self._right(mixed) >= self._right(together):
                 members, together, loss = tuple(ranked[:size]), mixed, self._loss(mixed)
         # An ensemble is at least as accurate where it was judged; its estimate is its best one's.
@@ -167,7 +181,7 @@ class Search:
             f"{percent(self._share())} % of the choice and experience for the rest.",
         ]
         if len(answer.members) > 1:
-            single = self._loss(self._probabilities[best.id])
+            single = self._loss(self._judgement(best.id))
             sentences.append(
                 f"The {len(answer.members)} best are averaged: log loss {answer.log_loss:.3f} "
                 f"instead of {single:.3f}."
@@ -177,6 +191,13 @@ class Search:
     def _share(self) -> float:
         spread, noise = self.bundle.proposal.spread, self.strategy.noise
         return spread**2 / (spread**2 + noise**2)
+
+    def _judgement(self, trial: str) -> Tensor:
+        """Probabilities of the judged examples; those too many to be stored are made again."""
+        if trial not in self._probabilities:
+            found = assess(self._trials[trial].design, self.support)
+            self._probabilities[trial] = found.probabilities.round(decimals=4)
+        return self._probabilities[trial]
 
     def _finish(self, trial: str) -> tuple[Built, list[float]]:
         if trial not in self._finished:
@@ -211,7 +232,9 @@ class Search:
         passes = examples * (1 + copies)
         if features["adaptation"]["kind"] == "descent":
             rounds = len(self.support.folds or [0])
-            passes = rounds * (passes + 3 * min(passes, ADAPTATION_IMAGES) * features["adaptation"]["steps"])
+            passes = rounds * (
+                passes + 3 * min(passes, ADAPTATION_IMAGES) * features["adaptation"]["steps"]
+            )
         return 0.1 + solved + passes * cost.multiply_adds / 1e10
 
     def _parameters(self, design: Design) -> int:

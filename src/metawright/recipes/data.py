@@ -12,7 +12,7 @@ from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.rng import stream
 from metawright.tasks import SOURCES
-from metawright.tasks.folder import scan_classes
+from metawright.tasks.folder import ClassFolder, scan_classes
 from metawright.tasks.images import whole_task
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 
@@ -21,9 +21,11 @@ __all__ = ["array_task", "folder_task", "images_of", "resized", "source_task"]
 GENERATED = ("digits", "glyphs", "omniglot")  # named sources that give classification of images
 
 
-def folder_task(path: Path, *, channels: int, size: int) -> tuple[Task, tuple[str, ...]]:
+def folder_task(
+    path: Path | ClassFolder, *, channels: int, size: int
+) -> tuple[Task, tuple[str, ...]]:
     """Every image of a folder with one sub-folder a class, and notes on what was left out."""
-    folder = scan_classes(path)
+    folder = path if isinstance(path, ClassFolder) else scan_classes(path)
     lone = [name for name, files in folder.files.items() if len(files) == 1]
     notes = list(folder.notes)
     if lone and len(lone) < len(folder.files):

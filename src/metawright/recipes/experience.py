@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from metawright.evaluate.support import Support, assess, finish
-from metawright.generate.profile import profile, reference_network
-from metawright.generate.proposal import Experience, ProposalModel
+from metawright.generators.profile import profile, reference_network
+from metawright.generators.proposal import Experience, ProposalModel
 from metawright.models.build import Blueprint, module_of
 from metawright.rng import stream
 from metawright.spaces import SPACES, Design
@@ -47,12 +47,13 @@ class ExperienceRecipe:
 def support_profile(support: Support) -> Tensor:
     """The profile of a support set."""
     network = reference_network()
-    copies = support.copies(0.6, 1)[0] if support.room() else support.x
-    features = {"x": support.shared_features(network, 0.0)[0]}
-    features["copies"] = (
-        support.shared_features(network, 0.6)[0] if support.room() else features["x"]
+    features = {
+        "x": support.shared_features(network, 0.0)[0],
+        "copies": support.shared_features(network, 0.6)[0],
+    }
+    return profile(
+        support.spec, support.labels, support.x, support.copies(0.6, 1)[0], features
     )
-    return profile(support.spec, support.labels, support.x, copies, features)
 
 
 def gather(

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from metawright.engine.budget import Budget, Clock
 from metawright.engine.lock import FolderLock
 from metawright.engine.loop import ask_score_tell
-from metawright.engine.run_folder import RunFolder
+from metawright.engine.run_folder import RunFolder, check_free
 from metawright.errors import InputError
 from metawright.evaluate.intervals import wilson
 from metawright.evaluate.support import Support
-from metawright.generate.bundle import Bundle
+from metawright.generators.bundle import Bundle
 from metawright.lazy import load
 from metawright.models.build import Built, module_of
 from metawright.models.saved import save_model
@@ -136,9 +136,11 @@ def generate_run(
     fitted = _checked(resized(task, channels=bundle.channels, size=bundle.size))
     asked = _asked(fitted, bundle, budget, name, notes, seed)
     with ExitStack() as stack:
+        check_free(out)
+        # The lock first: what run.json says could be out of date by the time it is held.
+        stack.enter_context(FolderLock(out))
         folder = RunFolder(out, asked)
         folder.started_before(spent)
-        stack.enter_context(FolderLock(out))
         own = stack.enter_context(Store(out / "store"))
         shared = stack.enter_context(Store(store)) if store is not None else None
         run = _Run(folder, own, shared, fitted, bundle, seed, on_trial)
@@ -171,6 +173,7 @@ class _Run:
         self.trials = list(store.trials(run=self.id))
         self.search.observe(self.trials)
         self.search.strategy.tell(self.trials)
+        self.made_at = {entry["trial"]: entry["seconds"] for entry in folder.record["history"]}
         self.saved: Answer | None = None
         self.saved_at = 0.0
 
@@ -179,6 +182,8 @@ class _Run:
         info = {"data": self.folder.record["data"]["name"], "out": self.folder.path.name}
         for store in self._stores():
             store.add_run(RunRecord(self.id, "generate", info=info))
+            # A kill may have come between the two stores; what is there already stays.
+            store.add_trials(self.trials)
         self.folder.save(status="running")
         clock = Clock(budget, started=time.monotonic() - self.folder.seconds)
         try:
@@ -203,6 +208,7 @@ class _Run:
         for store in self._stores():
             store.add_trial(trial)
         self.trials.append(trial)
+        self.made_at[trial.id] = round(self.folder.seconds, 3)
         self.search.observe([trial])
         if any(known.status == "ok" for known in self.trials):
             self._keep(force=False)
@@ -258,15 +264,16 @@ class _Run:
 
     def _history(self) -> list[dict[str, Any]]:
         estimates = self.search.estimates()
-        known = {entry["trial"]: entry for entry in self.folder.record["history"]}
         best, history = 0.0, []
         for trial in self.trials:
             if trial.id in estimates:
                 best = max(best, estimates[trial.id])
-                seconds = known.get(trial.id, {}).get("seconds", round(self.folder.seconds, 3))
+                # Killed before it was written down, a trial counts as made when the run went on.
                 history.append(
                     {
-                        "seconds": seconds,
+                        "seconds": self.made_at.setdefault(
+                            trial.id, round(self.folder.seconds, 3)
+                        ),
                         "trial": trial.id,
                         "estimate": estimates[trial.id],
                         "best": best,

@@ -16,8 +16,8 @@ import torch
 from metawright import __version__
 from metawright.engine.lock import FolderLock
 from metawright.errors import InputError
-from metawright.generate.bundle import Bundle, load_bundle, save_bundle
-from metawright.generate.proposal import fit_proposal_model
+from metawright.generators.bundle import Bundle, load_bundle, save_bundle
+from metawright.generators.proposal import fit_proposal_model
 from metawright.learners.weight_sharing import WeightSharing
 from metawright.models.layers import Prepare
 from metawright.models.shared import largest_network, shared_params

@@ -1,5 +1,6 @@
-"""Spaces of designs as data, and what can be done with them without torch. `SPACES` is the table of
-those that are asked for by name.
+"""Spaces of designs as data, and what can be done with them without torch.
+
+`SPACES` is the table of those that are asked for by name.
 
 Sampling, mutation and crossover draw from torch's generators: they are in
 `metawright.spaces.draw`, so that importing this package stays light.

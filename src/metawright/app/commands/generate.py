@@ -12,11 +12,12 @@ from metawright.app import console
 from metawright.engine.budget import Budget, parse_duration
 from metawright.engine.run_folder import check_free
 from metawright.errors import InputError
+from metawright.generators.header import read_header
 from metawright.tasks import SOURCES
-from metawright.tasks.folder import find_images
 
 if TYPE_CHECKING:
     from metawright.recipes.generate import Generated
+    from metawright.tasks.folder import ClassFolder
 
 __all__ = ["generate"]
 
@@ -55,13 +56,15 @@ def generate(
     """Make a model for a new task: design and weights, from a few labelled examples."""
     began = _process_age()
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
-    folder = _folder(data)
-    check_free(out)
     _at_least(shots=shots, ways=ways, queries=queries)
+    check_free(out)
+    if bundle is not None:
+        read_header(bundle)
+    folder = _folder(data)
     console.message(f"Loading (budget {budget if trials is None else f'{trials} trials'}) ...")
 
     # torch loads from here on: everything that can be refused at once has been.
-    from metawright.generate.bundle import load_bundle
+    from metawright.generators.bundle import load_bundle
     from metawright.recipes.data import folder_task, source_task
     from metawright.recipes.generate import generate_run
 
@@ -99,7 +102,7 @@ def generate(
     _tell(made, out, report=report)
 
 
-def _folder(data: str) -> Path | None:
+def _folder(data: str) -> "ClassFolder | None":
     """The folder that `data` names, or None for a source; refused at once where it is neither."""
     path = Path(data)
     if data in SOURCES and not path.is_dir():
@@ -114,16 +117,10 @@ def _folder(data: str) -> Path | None:
             f"There is no folder or source '{data}': give a folder with one sub-folder of images "
             f"a class, or one of {', '.join(SCOPE)}."
         )
-    if path.is_dir() and not find_images(path):
-        raise InputError(
-            f"'{data}' holds no images: put the images of each class into a sub-folder of it that "
-            "is named after the class."
-        )
-    if path.is_file():
-        raise InputError(
-            f"'{data}' is a file, but a folder with one sub-folder a class is needed."
-        )
-    return path
+    # NumPy and Pillow load from here on.
+    from metawright.tasks.folder import scan_classes
+
+    return scan_classes(path)
 
 
 def _trials_budget(trials: int) -> Budget:

@@ -66,7 +66,7 @@ class ProposalModel:
             judged example; falls with the root of their number.
         single_noise: the same where classes have one example (judged on distorted copies).
         bias: mean of measured minus true accuracy of a task; level_noise: its standard deviation
-            for one judged example; single_bias, single_level_noise: where classes have one example.
+            for one judged example; single_bias, single_level_noise: with one example a class.
         tasks, trials: how much experience it was fitted on.
         explained: share of the variance between designs that it predicts on left-out tasks.
     """

@@ -1,6 +1,6 @@
 """A profile of a task: a few numbers that say which designs may suit it.
 
-They are measured on the support alone, and cheap: a new task is profiled in a fraction of a second.
+They are measured on the support alone, in a fraction of a second.
 """
 
 import math

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metawright.generate.proposal import ProposalModel, combine
-from metawright.rng import fork, integer
+from metawright.generators.proposal import ProposalModel, combine
+from metawright.rng import fork, integer, stream
 from metawright.search.strategy import usable_score
 from metawright.spaces import Design, contains
 from metawright.spaces.draw import crossover, mutate, sample
@@ -25,6 +25,7 @@ __all__ = ["Candidate", "GuidedEvolution", "ProposalGenerator"]
 POOL = 256  # random designs among which proposals are sought
 CHILDREN = 24  # of which the most promising is proposed
 PARENTS = 4
+_TRIES = 16  # draws until a design is new
 _NONE = Design({"kind": "none"})
 
 
@@ -75,6 +76,9 @@ class GuidedEvolution:
         proposals: how many designs come straight from the generator.
         single: whether classes have one example.
         judged: on how many examples designs are judged.
+
+    Proposal number n draws from its own stream, so that a resumed search (constructed again, then
+    told the stored trials) goes on as if it had never been stopped.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class GuidedEvolution:
         self.model, self.profile = generator.model, profile
         self.noise = self.model.noise_of(judged, single=single)
         self.candidates = _quick_first(generator.propose(profile, proposals, fork(rng)))
-        self._rng = rng
+        self._seed = integer(rng, 2**62)
         self._told: dict[str, tuple[Design, float]] = {}
         self._asked: set[Design] = set()
 
@@ -132,27 +136,27 @@ class GuidedEvolution:
         for candidate in self.candidates:
             if candidate.design not in self._asked:
                 return candidate.design
-        estimates = self.estimates()
+        estimates, rng = self.estimates(), stream(self._seed, "proposal", len(self._asked))
         if not estimates:
-            return self._unseen([sample(self.model.space, self._rng) for _ in range(CHILDREN)])[0]
+            return self._unseen(sample(self.model.space, rng), rng)
         best = sorted(estimates, key=lambda trial: -estimates[trial])[:PARENTS]
         parents = [self._told[trial][0] for trial in best]
-        children, gains = self._children(parents, [estimates[trial] for trial in best])
+        children, gains = self._children(parents, [estimates[trial] for trial in best], rng)
         return children[int(np.argmax(gains))]
 
     def _children(
-        self, parents: Sequence[Design], values: Sequence[float]
+        self, parents: Sequence[Design], values: Sequence[float], rng: torch.Generator
     ) -> tuple[list[Design], NDArray[np.float64]]:
         """Children and what is expected of each: the parent's estimate plus the predicted step."""
-        space, rng = self.model.space, self._rng
+        space = self.model.space
         origin = [integer(rng, len(parents)) for _ in range(CHILDREN)]
         children = []
         for index in origin:
             parent = parents[index]
             if len(parents) > 1 and integer(rng, 4) == 0:
                 parent = crossover(space, parent, parents[integer(rng, len(parents))], rng)
-            children.append(mutate(space, parent, rng, changes=1 + integer(rng, 2)))
-        children = self._unseen(children)
+            child = mutate(space, parent, rng, changes=1 + integer(rng, 2))
+            children.append(self._unseen(child, rng))
         steps = self.model.predict(self.profile, children)
         before = self.model.predict(self.profile, parents)
         expected = [
@@ -161,12 +165,13 @@ class GuidedEvolution:
         ]
         return children, np.array(expected)
 
-    def _unseen(self, designs: list[Design]) -> list[Design]:
-        """The designs, each that was seen replaced by a random one."""
-        return [
-            sample(self.model.space, self._rng) if design in self._asked else design
-            for design in designs
-        ]
+    def _unseen(self, design: Design, rng: torch.Generator) -> Design:
+        """The design, or a random one in its place if it was asked for or told before."""
+        for _ in range(_TRIES):
+            if design not in self._asked:
+                break
+            design = sample(self.model.space, rng)
+        return design
 
 
 def _quick_first(candidates: list[Candidate]) -> list[Candidate]:

@@ -16,17 +16,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from metawright.errors import InputError, VersionError
-from metawright.generate.guided import ProposalGenerator
-from metawright.generate.proposal import ProposalModel
+from metawright.errors import InputError
+from metawright.generators.guided import ProposalGenerator
+from metawright.generators.header import FORMAT, HEADER, read_header
+from metawright.generators.proposal import ProposalModel
 from metawright.models.build import Blueprint
 from metawright.params import Params, map_params
 from metawright.spaces import Design, Record, space_from_json, space_to_json
-from metawright.store.files import read_json, write_bytes, write_json
+from metawright.store.files import write_bytes, write_json
 
 __all__ = ["FORMAT", "Bundle", "load_bundle", "save_bundle", "shipped"]
 
-FORMAT = 1
 _FILES = ("weights.safetensors", "proposal.safetensors")
 
 
@@ -87,7 +87,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     space = bundle.proposal.space
     assert isinstance(space, Record)
     write_json(
-        folder / "bundle.json",
+        folder / HEADER,
         {
             "format": FORMAT,
             "name": bundle.name,
@@ -113,18 +113,7 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
         VersionError: written by an incompatible version.
     """
     path = shipped() if folder is None else Path(folder)
-    if not (path / "bundle.json").exists():
-        raise InputError(
-            f"There is no bundle in '{path}' (no bundle.json): make one with "
-            f"`metawright meta-train SOURCE --out {path}`, or leave --bundle out."
-        )
-    data = read_json(path / "bundle.json")
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else None
-        raise VersionError(
-            f"Bundle '{path}' has format {found!r}, but this version of metawright reads format "
-            f"{FORMAT}: meta-train it again, or install the version that wrote it."
-        )
+    data = read_header(path)
     try:
         contents = [(path / name).read_bytes() for name in _FILES]
         if [_digest(content) for content in contents] != [data["digests"][n] for n in _FILES]:
