@@ -1,4 +1,4 @@
-"""What a bundle says of itself, read without torch: a wrong folder is refused at once."""
+"""What a bundle's folder says of itself, read without torch: a wrong one is refused at once."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from metawright.errors import InputError, VersionError
 from metawright.store.files import read_json
 
-__all__ = ["FORMAT", "HEADER", "read_header"]
+__all__ = ["FORMAT", "HEADER", "check_place", "read_header"]
 
 FORMAT = 1
 HEADER = "bundle.json"
@@ -32,3 +32,19 @@ def read_header(path: Path) -> dict[str, Any]:
             f"{FORMAT}: meta-train it again, or install the version that wrote it."
         )
     return data
+
+
+def check_place(path: Path) -> None:
+    """Refuses to write a bundle into a folder that is neither new, empty, nor one of a bundle.
+
+    Raises:
+        InputError: a file, or a folder with other things in it.
+    """
+    if path.is_file():
+        raise InputError(f"'{path}' is a file, but a bundle needs a folder: choose another --out.")
+    known = any((path / name).exists() for name in (HEADER, "work"))
+    if path.is_dir() and not known and any(path.iterdir()):
+        raise InputError(
+            f"'{path}' is not empty and holds no bundle: choose another folder with --out, so "
+            "that nothing of yours is touched."
+        )

@@ -201,8 +201,9 @@ def _inputs(
 def _ridge(
     inputs: NDArray[np.float64], targets: NDArray[np.float64], penalty: float
 ) -> NDArray[np.float64]:
-    gram = inputs.T @ inputs + penalty * np.eye(inputs.shape[1])
-    return np.asarray(np.linalg.solve(gram, inputs.T @ targets), np.float64)
+    """Weights (inputs,), in the dual form: there are fewer trials than inputs."""
+    gram = inputs @ inputs.T + penalty * np.eye(len(inputs))
+    return np.asarray(inputs.T @ np.linalg.solve(gram, targets), np.float64)
 
 
 def _left_out(

@@ -51,9 +51,7 @@ def support_profile(support: Support) -> Tensor:
         "x": support.shared_features(network, 0.0)[0],
         "copies": support.shared_features(network, 0.6)[0],
     }
-    return profile(
-        support.spec, support.labels, support.x, support.copies(0.6, 1)[0], features
-    )
+    return profile(support.spec, support.labels, support.x, support.copies(0.6, 1)[0], features)
 
 
 def gather(

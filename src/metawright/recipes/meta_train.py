@@ -17,6 +17,7 @@ from metawright import __version__
 from metawright.engine.lock import FolderLock
 from metawright.errors import InputError
 from metawright.generators.bundle import Bundle, load_bundle, save_bundle
+from metawright.generators.header import check_place
 from metawright.generators.proposal import fit_proposal_model
 from metawright.learners.weight_sharing import WeightSharing
 from metawright.models.layers import Prepare
@@ -117,7 +118,7 @@ def meta_train(
         "size": size,
     }
     work = out / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    check_place(out)
     with FolderLock(work):
         _same_recipe(work / "recipe.json", recipe)
         learner = meta_train_weights(

@@ -7,6 +7,7 @@ import typer
 
 from metawright.app import console
 from metawright.errors import InputError
+from metawright.generators.header import check_place
 
 if TYPE_CHECKING:
     from metawright.training.fit import Progress
@@ -50,6 +51,7 @@ def meta_train(
     ):
         if value < least:
             raise InputError(f"--{name} must be at least {least}, but got {value}.")
+    check_place(out)
     console.message("Loading ...")
 
     # torch loads from here on: everything that can be refused at once has been.
