@@ -79,7 +79,7 @@ def tiny_experience() -> list[Experience]:
 def _worth(design: Design) -> float:
     features = design["features"]
     slow = features["kind"] != "pixels" and features["adaptation"]["kind"] == "descent"
-    return (features["kind"] == "pixels") - slow
+    return float(features["kind"] == "pixels") - float(slow)
 
 
 @pytest.fixture(scope="session")

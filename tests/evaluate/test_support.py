@@ -196,7 +196,8 @@ def test_the_finished_module_says_what_its_parts_say(tiny_bundle: Bundle, kind: 
     own = sub_params(tiny_bundle.shared, NETWORK)
 
     def features(x: Tensor) -> Tensor:
-        learned, pixels = features_of(own, NETWORK, x), PixelFeatures(8)(x)
+        learned: Tensor = features_of(own, NETWORK, x)
+        pixels: Tensor = PixelFeatures(8)(x)
         joined = torch.cat([learned * 0.6**0.5, pixels * 0.4**0.5], 1)
         return {"pixels": pixels, "network": learned, "both": joined}[kind]
 

@@ -11,7 +11,7 @@ from metawright.generators.guided import GuidedEvolution, ProposalGenerator
 from metawright.generators.profile import PROFILE
 from metawright.rng import stream
 from metawright.search import Strategy
-from metawright.spaces import Design, contains, decisions, write
+from metawright.spaces import Design, active, contains, decisions, write
 from metawright.spaces.convolutional import convolutional
 from metawright.spaces.draw import sample
 from metawright.store import Trial
@@ -82,26 +82,30 @@ def test_nothing_is_proposed_twice(tiny_bundle: Bundle) -> None:
     assert all(contains(convolutional(), design) for design in designs)
 
 
-def distance(first: Design, second: Design) -> int:
-    points = (write(convolutional(), design) for design in (first, second))
-    return sum(a != b for a, b in zip(*points, strict=True))
+def changed(first: Design, second: Design) -> int:
+    """How many of the decisions that both designs make differ."""
+    old, new = write(convolutional(), first), write(convolutional(), second)
+    both = [active(d, old) and active(d, new) for d in decisions(convolutional())]
+    return sum(a != b for a, b, lives in zip(old, new, both, strict=True) if lives)
 
 
 def test_later_designs_are_children_of_the_best(tiny_bundle: Bundle) -> None:
     strategy = strategy_of(tiny_bundle, proposals=1)
     rng = stream(3)
-    bad = [sample(convolutional(), rng) for _ in range(20)]
-    good = sample(convolutional(), rng)
     first = strategy.candidates[0].design
-    strategy.tell([trial(design, 0.1) for design in [first, *bad]] + [trial(good, 0.99)])
-    # With four parents and crossover a child may be nearer to another; most stem from the best.
-    children = strategy.ask(12)
-    near = [min(distance(child, p) for p in [good, first, *bad]) for child in children]
-    random = [min(distance(sample(convolutional(), rng), p) for p in bad) for _ in range(12)]
-    assert np.mean(near) < 0.7 * np.mean(random)
-    from_best = [child for child in children if distance(child, good) <= 4]
-    assert len(from_best) >= 4
-    assert len(decisions(convolutional())) > 12
+    parent = sample(convolutional(), rng)
+    bad = [first, *(sample(convolutional(), rng) for _ in range(60))]
+    bad = [design for design in bad if changed(design, parent) > 4]
+    whole = parent.to_json()
+    good = [
+        Design(whole | {"augmentation": {"copies": 3, "strength": s}}) for s in (0.3, 0.6, 1.0)
+    ]
+    good.append(Design(whole | {"augmentation": {"copies": 0, "strength": 0.3}}))
+    strategy.tell([trial(design, 0.1) for design in bad] + [trial(d, 0.99) for d in good])
+    children = [child for child in strategy.ask(13) if child != first]
+    assert len(bad) > 5 and len(children) >= 12
+    # A child takes one or two changes; crossover among the good ones changes the augmentation.
+    assert all(min(changed(child, design) for design in good) <= 3 for child in children)
 
 
 def test_of_many_children_the_most_promising_is_asked(tiny_bundle: Bundle) -> None:

@@ -52,7 +52,7 @@ def made_up(
 
 
 def preference(design: Design, profile: np.ndarray) -> float:
-    return 0.7 + 0.1 * (design["width"] == 32) - 0.2 * float(design["share"])
+    return 0.7 + 0.1 * float(design["width"] == 32) - 0.2 * float(design["share"])
 
 
 def reversal(design: Design, profile: np.ndarray) -> float:
@@ -118,7 +118,7 @@ def model_with(**numbers: float) -> ProposalModel:
          "single_level_noise", "explained"), 0.0
     ) | numbers  # fmt: skip
     zero = torch.zeros(1)
-    return ProposalModel(SPACE, zero, zero, zero, **known, tasks=1, trials=1)  # type: ignore[arg-type]
+    return ProposalModel(SPACE, zero, zero, zero, **known, tasks=1, trials=1)
 
 
 def test_an_honest_accuracy() -> None:

@@ -73,7 +73,8 @@ def design_of(features: str, head: str) -> Design:
 def features_by_hand(kind: str, own: Params, x: Tensor) -> Tensor:
     prepared = assemble(PREPARE)(x)
     if kind == "pixels":
-        return PixelFeatures(8)(prepared)
+        pixels: Tensor = PixelFeatures(8)(prepared)
+        return pixels
     learned = features_of(own, NETWORK, prepared)
     if kind == "network":
         return learned

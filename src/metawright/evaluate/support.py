@@ -54,6 +54,7 @@ class Assessment:
         sharpness: factor on the logits that calibrates the probabilities.
         how: how it was judged, in words.
         seconds: what it took.
+        curve: loss along the descent of the first fold; empty without descent.
     """
 
     accuracy: float
@@ -64,6 +65,7 @@ class Assessment:
     sharpness: float
     how: str
     seconds: float
+    curve: tuple[float, ...] = ()
 
 
 @dataclass
@@ -146,9 +148,11 @@ def assess(design: Design, support: Support) -> Assessment:
     """What `design` is worth on `support`, judged as `support.how` says."""
     began = time.monotonic()
     logits, labels, sizes = [], [], []
+    curve: list[float] = []
     if support.folds:
         for fold in support.folds:
-            own, _ = _adapted(design, support, fold.train)
+            own, descent = _adapted(design, support, fold.train, watch=not curve)
+            curve = curve or descent
             head = _head(design, support, own, fold.train)
             judged = _features(design, support, own, support.x[fold.judged], fold.judged)
             logits.append(_apply(head, judged))
@@ -156,7 +160,7 @@ def assess(design: Design, support: Support) -> Assessment:
             sizes.append(len(fold.judged))
     else:
         everything = torch.arange(len(support.labels))
-        own, _ = _adapted(design, support, everything)
+        own, curve = _adapted(design, support, everything, watch=True)
         head = _head(design, support, own, everything)
         for copy in support.judged_copies():
             logits.append(_apply(head, _features(design, support, own, copy, None)))
@@ -174,17 +178,18 @@ def assess(design: Design, support: Support) -> Assessment:
         sharpness=sharpness,
         how=support.how,
         seconds=time.monotonic() - began,
+        curve=tuple(curve),
     )
 
 
 @torch.no_grad()
-def finish(design: Design, support: Support, sharpness: float) -> tuple[Built, list[float]]:
-    """The classifier of `design` from the whole support, and its loss along the descent."""
+def finish(design: Design, support: Support, sharpness: float) -> Built:
+    """The classifier of `design` from the whole support."""
     everything = torch.arange(len(support.labels))
-    own, curve = _adapted(design, support, everything, watch=True)
+    own, _ = _adapted(design, support, everything)
     head = sharpen(_head(design, support, own, everything), sharpness)
     built = build(design, support.spec, prepare=support.prepare, network=own, head=head)
-    return Built(built.blueprint, {n: v.contiguous() for n, v in built.params.items()}), curve
+    return Built(built.blueprint, {n: v.contiguous() for n, v in built.params.items()})
 
 
 def _adapted(

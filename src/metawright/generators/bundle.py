@@ -117,7 +117,7 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     try:
         contents = [(path / name).read_bytes() for name in _FILES]
         if [_digest(content) for content in contents] != [data["digests"][n] for n in _FILES]:
-            raise InputError(f"Bundle '{path}' is damaged: its files do not match bundle.json.")
+            raise ValueError(f"its files do not match {HEADER}")
         shared, tensors = (load(content) for content in contents)
         space = space_from_json(data["space"])
         return Bundle(
@@ -129,7 +129,7 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
             provenance=data["provenance"],
             digest=_digest(b"".join(contents))[:16],
         )
-    except (KeyError, TypeError, OSError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise InputError(f"Bundle '{path}' is damaged ({error}): meta-train it again.") from error
 
 

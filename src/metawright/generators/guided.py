@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from metawright.generators.proposal import ProposalModel, combine
@@ -138,39 +137,39 @@ class GuidedEvolution:
                 return candidate.design
         estimates, rng = self.estimates(), stream(self._seed, "proposal", len(self._asked))
         if not estimates:
-            return self._unseen(sample(self.model.space, rng), rng)
+            return self._unseen(rng)
         best = sorted(estimates, key=lambda trial: -estimates[trial])[:PARENTS]
         parents = [self._told[trial][0] for trial in best]
-        children, gains = self._children(parents, [estimates[trial] for trial in best], rng)
-        return children[int(np.argmax(gains))]
+        return self._child(parents, [estimates[trial] for trial in best], rng)
 
-    def _children(
+    def _child(
         self, parents: Sequence[Design], values: Sequence[float], rng: torch.Generator
-    ) -> tuple[list[Design], NDArray[np.float64]]:
-        """Children and what is expected of each: the parent's estimate plus the predicted step."""
+    ) -> Design:
+        """Of many new children the one of which most is expected: its parent's estimate plus the
+        predicted step from parent to child."""
         space = self.model.space
-        origin = [integer(rng, len(parents)) for _ in range(CHILDREN)]
-        children = []
-        for index in origin:
+        children, before = [], []
+        predicted = self.model.predict(self.profile, parents)
+        for _ in range(CHILDREN):
+            index = integer(rng, len(parents))
             parent = parents[index]
             if len(parents) > 1 and integer(rng, 4) == 0:
                 parent = crossover(space, parent, parents[integer(rng, len(parents))], rng)
             child = mutate(space, parent, rng, changes=1 + integer(rng, 2))
-            children.append(self._unseen(child, rng))
-        steps = self.model.predict(self.profile, children)
-        before = self.model.predict(self.profile, parents)
-        expected = [
-            values[index] + step - before[index]
-            for index, step in zip(origin, steps, strict=False)
-        ]
-        return children, np.array(expected)
+            if child not in self._asked:
+                children.append(child)
+                before.append(values[index] - predicted[index])
+        if not children:
+            return self._unseen(rng)
+        expected = np.array(before) + self.model.predict(self.profile, children)
+        return children[int(np.argmax(expected))]
 
-    def _unseen(self, design: Design, rng: torch.Generator) -> Design:
-        """The design, or a random one in its place if it was asked for or told before."""
+    def _unseen(self, rng: torch.Generator) -> Design:
+        """A random design, as good as always a new one."""
         for _ in range(_TRIES):
+            design = sample(self.model.space, rng)
             if design not in self._asked:
                 break
-            design = sample(self.model.space, rng)
         return design
 
 

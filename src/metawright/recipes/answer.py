@@ -82,7 +82,7 @@ class Search:
         self._proposed = {candidate.design for candidate in self.strategy.candidates}
         self._trials: dict[str, Trial] = {}
         self._probabilities: dict[str, Tensor] = {}
-        self._finished: dict[str, tuple[Built, list[float]]] = {}
+        self._finished: dict[str, Built] = {}
         self._labels = _judged_labels(support)
         self._pace = 0.0
 
@@ -129,13 +129,7 @@ class Search:
             )
         ranked = sorted(estimates, key=lambda trial: -estimates[trial])
         best = ranked[0]
-        members: tuple[str, ...] = (best,)
-        together = self._judgement(best)
-        loss = self._loss(together)
-        for size in range(2, min(MEMBERS, len(ranked)) + 1):
-            mixed = torch.stack([self._judgement(trial) for trial in ranked[:size]]).mean(0)
-            if self._loss(mixed) < loss and self._right(mixed) >= self._right(together):
-                members, together, loss = tuple(ranked[:size]), mixed, self._loss(mixed)
+        members, together = self._best_together(ranked)
         # An ensemble is at least as accurate where it was judged; its estimate is its best one's.
         middle, low, high = self.bundle.proposal.honest(
             estimates[best], self.judged, single=self.single
@@ -146,17 +140,30 @@ class Search:
             middle,
             low,
             high,
-            loss,
+            self._loss(together),
             self._confusion(together),
         )
 
+    def _best_together(self, ranked: Sequence[str]) -> tuple[tuple[str, ...], Tensor]:
+        """The trials to average, of those ranked best first, and their mean probabilities.
+
+        Distorted copies cannot tell the best design from the next best, so where there is nothing
+        else to judge on the first few are averaged; otherwise as many as lower the log loss.
+        """
+        means = [
+            torch.stack([self._judgement(trial) for trial in ranked[:size]]).mean(0)
+            for size in range(1, min(MEMBERS, len(ranked)) + 1)
+        ]
+        chosen = len(means) - 1 if self.single else 0
+        for size, mixed in enumerate(means if not self.single else []):
+            better = self._loss(mixed) < self._loss(means[chosen])
+            if better and self._right(mixed) >= self._right(means[chosen]):
+                chosen = size
+        return tuple(ranked[: chosen + 1]), means[chosen]
+
     def model(self, answer: Answer) -> Built:
         """The answer's model, from the whole support."""
-        return ensemble([self._finish(trial)[0] for trial in answer.members], answer.weights)
-
-    def curve(self, trial: str) -> list[float]:
-        """Loss along the descent of a finished trial; empty without descent."""
-        return self._finished[trial][1] if trial in self._finished else []
+        return ensemble([self._finish(trial) for trial in answer.members], answer.weights)
 
     def estimates(self) -> Mapping[str, float]:
         """Prior and evidence together, for each trial."""
@@ -199,7 +206,7 @@ class Search:
             self._probabilities[trial] = found.probabilities.round(decimals=4)
         return self._probabilities[trial]
 
-    def _finish(self, trial: str) -> tuple[Built, list[float]]:
+    def _finish(self, trial: str) -> Built:
         if trial not in self._finished:
             design = self._trials[trial].design
             sharpness = self._trials[trial].evidence["sharpness"]
@@ -215,7 +222,7 @@ class Search:
             "how": found.how,
             "folds": list(found.folds),
             "sharpness": found.sharpness,
-            "curve": [],
+            "curve": list(found.curve),
             "probabilities": found.probabilities.round(decimals=4).tolist() if small else None,
         }
 

@@ -1,6 +1,7 @@
 """What a model is to be generated for: a folder of images, a named source, arrays, or a task."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,23 @@ def source_task(name: str, *, ways: int, shots: int, queries: int, seed: int) ->
             f"sub-folder a class, or one of {known}."
         )
     source = load(SOURCES[name])(ways=ways, shots=shots, queries=queries)
-    task: Task = source.draw(Split.TEST, stream(seed, "task"))
-    return task
+    return _sorted(source.draw(Split.TEST, stream(seed, "task")))
+
+
+def _sorted(task: Task) -> Task:
+    """The task with its classes, and the examples in each batch, in the order of their names."""
+    names = task.spec.classes
+    order = sorted(range(len(names)), key=lambda label: names[label])
+    place = torch.empty(len(names), dtype=torch.int64)
+    place[torch.tensor(order)] = torch.arange(len(names))
+
+    def sort(batch: Batch) -> Batch:
+        labels = place[batch.labels]
+        rows = torch.argsort(labels, stable=True)
+        return Batch(batch.x[rows], labels[rows])
+
+    spec = replace(task.spec, classes=tuple(names[label] for label in order))
+    return Task(sort(task.support), sort(task.query), spec)
 
 
 def array_task(x: Any, y: Sequence[Any], *, scale: tuple[float, float] | None = None) -> Task:

@@ -98,7 +98,7 @@ def _trial(
     name: str, design: Design, task: Task, support: Support, numbers: Sequence[float]
 ) -> Trial:
     found = assess(design, support)
-    built, _ = finish(design, support, found.sharpness)
+    built = finish(design, support, found.sharpness)
     with torch.no_grad():
         outputs = module_of(built)(task.query.x)
     truth = float((outputs.argmax(1) == task.query.labels).double().mean())

@@ -255,7 +255,6 @@ class _Run:
                 "how": f"{self.search.support.how}; level and interval from experience",
             },
             confusion=answer.confusion.tolist(),
-            curves={trial: self.search.curve(trial) for trial in answer.members},
             first={"trial": first.id, "accuracy": first.scores["accuracy"]},
             history=self._history(),
             estimates=dict(self.search.estimates()),
