@@ -316,7 +316,7 @@ def main() -> int:
             found = run(Path(scratch), 2)
         times = {"first_model_seconds": float("nan"), "run_seconds": float("nan")}
     else:
-        times = timed_runs(5)
+        times = timed_runs(3)
         found = run(flags.partial, flags.draws)
     columns = ["", *(f"{shots} a class" for shots in SHOTS)]
     tables = []

@@ -6,14 +6,16 @@ References:
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from metawright.errors import InputError
+from metawright.lazy import load
 from metawright.tasks.classes import Episode, ImageClasses, draw_episode
 from metawright.tasks.task import Split, Task
 
@@ -67,14 +69,30 @@ class Digits:
 @lru_cache(maxsize=1)
 def digit_classes() -> ImageClasses:
     """All drawings by class: images (1797, 1, 8, 8) uint8, ink = 255."""
-    data = load_digits()
-    order = np.argsort(data.target, kind="stable")
-    images = np.round(data.images[order] * (255 / 16)).astype(np.uint8)
+    values, labels = _digits()
+    order = np.argsort(labels, kind="stable")
+    images = np.round(values[order].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     everything = torch.arange(10)
     return ImageClasses(
         torch.from_numpy(images)[:, None],
-        tuple(np.bincount(data.target).tolist()),
+        tuple(np.bincount(labels).tolist()),
         tuple("0123456789"),
         dict.fromkeys(Split, everything),
         native_size=8,
     )
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (1797, 64) in 0..16 and labels (1797,), out of scikit-learn's own file.
+
+    Importing scikit-learn takes longer than making a first model of its digits, so the file is
+    read without it; where it is not in its usual place, scikit-learn is asked.
+    """
+    package = find_spec("sklearn")
+    if package is not None and package.origin is not None:
+        path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            table = np.loadtxt(path, delimiter=",")
+            return table[:, :-1], table[:, -1].astype(np.int64)
+    data = load("sklearn.datasets:load_digits")()
+    return data.data, data.target
