@@ -415,7 +415,7 @@ def test_what_is_allowed_is_not_complained_of() -> None:
 def test_the_floors_and_extras_are_read() -> None:
     floors = read_floors()
     assert floors["app"] == 8 and floors["errors"] == floors["rng"] == 0
-    assert floors["tasks"] == floors["store"] == 1 and floors["learners"] == floors["generate"]
+    assert floors["tasks"] == floors["store"] == 1 and floors["learners"] == floors["generators"]
     assert {"ray", "fastapi", "jinja2", "lightgbm", "rdkit", "onnx"} <= read_extras()
     assert "pytest" not in read_extras() and len(read_modules()) > 10
 

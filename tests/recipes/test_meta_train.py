@@ -71,12 +71,6 @@ def test_weights_were_trained_from_the_seed(made: Path) -> None:
     assert sum(moved) > len(moved) / 2
 
 
-def test_the_same_recipe_gives_the_same_bundle(made: Path, source: Path, tmp_path: Path) -> None:
-    again = go(source, tmp_path / "shapes")
-    assert again.digest == load_bundle(made).digest
-    assert again.elites == load_bundle(made).elites
-
-
 def test_a_finished_one_is_only_read_again(made: Path, source: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(made, tmp_path / "shapes"))
     steps: list[int] = []
@@ -101,24 +95,28 @@ def stop_at_trial(count: int) -> Callable[[int, int], None]:
     return stop
 
 
-@pytest.mark.parametrize(
-    "stop",
-    [{"on_step": stop_at_step}, {"on_trial": stop_at_trial(1)}, {"on_trial": stop_at_trial(20)}],
-    ids=["in the weights", "at the first trial", "before the proposal model"],
-)
-def test_it_goes_on_from_any_stage(
-    made: Path, source: Path, tmp_path: Path, stop: dict[str, Any]
+@pytest.mark.slow
+def test_it_goes_on_from_any_stage_to_the_same_bundle(
+    made: Path, source: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "shapes"
-    with pytest.raises(KeyboardInterrupt):
-        go(source, out, **stop)
-    with pytest.raises(InputError, match=r"There is no bundle in"):
-        load_bundle(out)
-    before = stored(out) if (out / "work" / "store").exists() else []
+    """Stopped in the weights, at the first trial, and before the proposal model."""
+    out, seen = tmp_path / "shapes", list[float]()
+    for stop in (
+        {"on_step": stop_at_step},
+        {"on_trial": stop_at_trial(1)},
+        {"on_trial": stop_at_trial(20)},
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            go(source, out, **stop)
+        with pytest.raises(InputError, match=r"There is no bundle in"):
+            load_bundle(out)
+        if (out / "work" / "store").exists():
+            trials = [trial.created for trial in stored(out)]
+            assert trials[: len(seen)] == seen, "what was tried is kept"
+            seen = trials
     done = go(source, out)
-    assert done.digest == load_bundle(made).digest
-    assert [t.created for t in stored(out)[: len(before)]] == [t.created for t in before]
-    assert len(stored(out)) == 20
+    assert [trial.created for trial in stored(out)] == seen and len(seen) == 20
+    assert done.digest == load_bundle(made).digest and done.elites == load_bundle(made).elites
 
 
 @pytest.mark.parametrize(
@@ -153,34 +151,32 @@ def test_two_at_once(source: Path, tmp_path: Path) -> None:
         go(source, tmp_path / "out")
 
 
-def test_reptile(source: Path, tmp_path: Path, made: Path) -> None:
-    bundle = go(source, tmp_path / "shapes", "reptile")
+@pytest.mark.slow
+def test_reptile_in_colour(source: Path, tmp_path: Path) -> None:
+    bundle = go(source, tmp_path / "shapes", "reptile", channels=3)
     assert bundle.provenance["weights"]["method"] == "reptile"
-    assert bundle.digest != load_bundle(made).digest
-
-
-def test_colour(source: Path, tmp_path: Path) -> None:
-    bundle = go(source, tmp_path / "shapes", channels=3)
     assert bundle.prepare == {"layer": "Prepare", "channels": 3, "size": 28, "frame": False}
-    assert bundle.shared["blocks.0.conv.weight"].shape[1] == 3
+    first = shared_params(3, stream(0, "weights"))
+    moved = [not torch.equal(bundle.shared[name], first[name].half().float()) for name in first]
+    assert sum(moved) > len(moved) / 2
 
 
 def test_unknown_sources(tmp_path: Path) -> None:
     for name in ("digits", "sinusoid", "nonsense"):
         with pytest.raises(InputError, match=f"no source '{name}' to meta-train on: use glyphs"):
             meta_train([name], tmp_path / "out", weights=WeightRecipe(steps=1))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
 def test_digits_of_no_script_are_drawn() -> None:
     """Any part of the glyphs, by the names of the classes in the tasks of meta-training."""
-    glyphs = task_source("glyphs", ways=40, shots=1, queries=0)
+    glyphs = task_source("glyphs", ways=60, shots=1, queries=0)
     names = {
-        name.partition(" (")[0]
+        name
         for split in Split
-        for number in range(8)
-        for name in glyphs.draw(split, stream(0, split, number)).spec.classes
+        for name in glyphs.draw(split, stream(0, "names", split)).spec.classes
     }
-    assert len(names) > 300
-    assert not [name for name in names if any(is_digit(c) for c in name.split()[0])]
-    assert not {"0", "7", "٣", "३", "DIGIT ONE"} & names
+    assert len(names) > 150
+    assert not [name for name in names if is_digit(name)]
+    assert not [name for name in names if any(character.isdigit() for character in name)]

@@ -118,6 +118,8 @@ def meta_train(
         "size": size,
     }
     work = out / "work"
+    for source in sources:
+        _check_source(source)
     check_place(out)
     with FolderLock(work):
         _same_recipe(work / "recipe.json", recipe)
@@ -214,13 +216,17 @@ def task_source(
         return Glyphs(**episode, distortion=replace(HANDWRITING, size=size))
     if name == "omniglot":
         return Omniglot(**episode, distort=replace(_DRAWN, size=size))
-    if Path(name).is_dir():
-        distort = replace(_PHOTOGRAPHED, size=size)
-        return ImageFolder(name, **episode, size=size, channels=channels, distort=distort)
-    raise InputError(
-        f"There is no source '{name}' to meta-train on: use glyphs, omniglot, or the path of a "
-        "folder with one sub-folder of images a class."
-    )
+    _check_source(name)
+    distort = replace(_PHOTOGRAPHED, size=size)
+    return ImageFolder(name, **episode, size=size, channels=channels, distort=distort)
+
+
+def _check_source(name: str) -> None:
+    if name not in LICENCES and not Path(name).is_dir():
+        raise InputError(
+            f"There is no source '{name}' to meta-train on: use glyphs, omniglot, or the path of "
+            "a folder with one sub-folder of images a class."
+        )
 
 
 def meta_train_weights(
