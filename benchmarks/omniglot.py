@@ -48,8 +48,8 @@ ABOUT = (
     "in the papers of MAML and in one setting of Reptile. All learners see the same test tasks; "
     "±: 95 % confidence. On the papers' split, 50 of the 1,200 training characters are held out "
     "for validation and unused here. How the papers' figures are known: read in the paper, or "
-    "second hand (the sources are in benchmarks/omniglot_published.csv). Settings were chosen by short "
-    "runs judged on test tasks of the papers' split, so its figures are a little flattered."
+    "second hand (the sources are in benchmarks/omniglot_published.csv). Settings were chosen by "
+    "short runs judged on test tasks of the papers' split, so its figures are a little flattered."
 )
 PROTOCOLS = ("random", "official")
 SEED = 0

@@ -218,6 +218,9 @@ def task_source(
         return Omniglot(**episode, distort=replace(_DRAWN, size=size))
     _check_source(name)
     distort = replace(_PHOTOGRAPHED, size=size)
+    # A user's folder may have fewer classes than a recipe's tasks: as many as there are, then.
+    high = ways if isinstance(ways, int) else ways[1]
+    episode["ways"] = (2, high)
     return ImageFolder(name, **episode, size=size, channels=channels, distort=distort)
 
 

@@ -26,7 +26,7 @@ class Episode:
     """How many classes and examples a task has.
 
     Arguments:
-        ways: classes in a task, a number or an inclusive range to draw from.
+        ways: classes in a task, a number or an inclusive range (cut to what there is).
         shots: support examples of a class, a number or an inclusive range to draw from.
         queries: query examples of a class.
         balanced: whether all classes of a task get the same number of shots.
@@ -141,8 +141,9 @@ def draw_episode(
     Raises:
         InputError: the split has too few classes, or a class too few drawings.
     """
-    ways = _draw(episode.ways, rng)
     available = table.size(split)
+    low, high = _range(episode.ways)
+    ways = _draw((low, max(low, min(high, available))), rng)
     if ways > available:
         raise InputError(
             f"A task of {ways} classes was asked for, but the {split} part of '{source}' has "

@@ -1,5 +1,6 @@
 """A folder of images with one sub-folder a class, as a source of tasks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,11 @@ class ImageFolder:
         splits = split_classes(
             len(folder.classes), stream(seed, "images", "split"), validation=validation, test=test
         )
-        self.table = read_classes(folder, size=size, channels=channels, splits=splits).to(device)
+        table = read_classes(folder, size=size, channels=channels, splits=splits).to(device)
+        # A class with few images gives a task more than one differently distorted copy of some.
+        wanted = queries + (shots if isinstance(shots, int) else shots[1])
+        few = distort is not None and min(table.counts) < wanted
+        self.table = replace(table, reuse=few)
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:
         """One task of classes of `split`."""
