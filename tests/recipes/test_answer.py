@@ -55,6 +55,7 @@ def test_a_trial_says_what_was_measured(tiny_bundle: Bundle) -> None:
     assert evidence["origin"] == "proposal" and evidence["folds"] == list(found.folds)
     assert evidence["predicted"] == search.strategy.predicted(trial.design)
     assert evidence["predicted_sd"] == tiny_bundle.proposal.spread
+    assert evidence["curve"] == list(found.curve)
     other = search.score(sample(convolutional(), stream(77)))
     assert other.evidence["origin"] == "evolution"
 
@@ -96,6 +97,19 @@ def test_an_ensemble_must_be_better_where_it_was_judged(tiny_bundle: Bundle) -> 
     assert len(alone.members) == 1, "equals do not gain from one another"
     assert alone.log_loss == pytest.approx(float(-torch.tensor(0.925).log()), abs=1e-5)
     assert alone.confusion.diagonal().sum() == 12
+
+
+def test_where_nothing_can_be_held_out_the_first_few_are_averaged(tiny_bundle: Bundle) -> None:
+    lone = TASK.support.x[::3]
+    support = Support(lone, torch.arange(4), TASK.spec, tiny_bundle.shared, tiny_bundle.prepare)
+    search = Search(tiny_bundle, support, run="run", proposals=4)
+    assert search.single and search.judged == 4
+    tried(search, 4)
+    estimates, answer = search.estimates(), search.answer()
+    ranked = sorted(estimates, key=lambda trial: -estimates[trial])
+    assert list(answer.members) == ranked[:MEMBERS]
+    single = tiny_bundle.proposal.honest(estimates[ranked[0]], 4, single=True)
+    assert (answer.accuracy, answer.low, answer.high) == single
 
 
 def test_the_model_is_the_mean_of_its_members(tiny_bundle: Bundle) -> None:

@@ -85,8 +85,7 @@ def test_trials_hold_the_truth_and_what_the_support_said(
     )
     trial = next(trial for trial in trials if trial.id == "task-1-design-2")
     found = assess(trial.design, support)
-    built, _ = finish(trial.design, support, found.sharpness)
-    module = module_of(built)
+    module = module_of(finish(trial.design, support, found.sharpness))
     truth = (module(task.query.x).argmax(1) == task.query.labels).double().mean()
     assert trial.scores["accuracy"] == found.accuracy
     assert trial.scores["truth"] == pytest.approx(float(truth))

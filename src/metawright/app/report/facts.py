@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def read_facts(run: Path) -> Facts:
     # Opening a store that is not there would make one.
     if (run / "store" / "store.sqlite").exists():
         with Store(run / "store") as store:
-            trials = store.trials()
+            trials = [_estimated(trial, told) for trial in store.trials()]
     scored = [t for t in trials if t.status == "ok" and math.isfinite(estimate(t))]
     return Facts(
         run,
@@ -83,6 +83,12 @@ def read_facts(run: Path) -> Facts:
         tuple(sorted(scored, key=estimate, reverse=True)),
         tuple(trial for trial in trials if trial not in scored),
     )
+
+
+def _estimated(trial: Trial, told: Mapping[str, Any]) -> Trial:
+    """The trial with its estimate, which depends on all trials and so is kept with the run."""
+    found = (told.get("estimates") or {}).get(trial.id)
+    return trial if found is None else replace(trial, scores={**trial.scores, "estimate": found})
 
 
 def estimate(trial: Trial) -> float:
