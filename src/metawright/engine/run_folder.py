@@ -85,8 +85,11 @@ def check_free(path: Path) -> None:
         InputError: a file, or a folder with other things in it.
         VersionError: a run of another version.
     """
-    if path.is_file():
-        raise InputError(f"'{path}' is a file, but a run needs a folder: choose another.")
+    for part in (path, *path.parents):
+        if part.is_file():
+            raise InputError(
+                f"'{part}' is a file, but a run needs a folder: choose another --out."
+            )
     if not path.is_dir():
         return
     if not (path / "run.json").exists():

@@ -22,7 +22,7 @@ from metawright.generators.header import FORMAT, HEADER, read_header
 from metawright.generators.proposal import ProposalModel
 from metawright.models.build import Blueprint
 from metawright.params import Params, map_params
-from metawright.spaces import Design, Record, space_from_json, space_to_json
+from metawright.spaces import Design, Record, Space, check, space_from_json, space_to_json
 from metawright.store.files import write_bytes, write_json
 
 __all__ = ["FORMAT", "Bundle", "load_bundle", "save_bundle", "shipped"]
@@ -125,12 +125,18 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
             **data["input"],
             shared=map_params(lambda value: value.to(torch.float32), shared),
             proposal=ProposalModel.from_state(space, tensors, data["proposal"]),
-            elites=tuple(Design.from_json(design) for design in data["elites"]),
+            elites=tuple(_elite(space, design) for design in data["elites"]),
             provenance=data["provenance"],
             digest=_digest(b"".join(contents))[:16],
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise InputError(f"Bundle '{path}' is damaged ({error}): meta-train it again.") from error
+
+
+def _elite(space: Space, data: Mapping[str, Any]) -> Design:
+    design = Design.from_json(data)
+    check(space, design)
+    return design
 
 
 def _digest(content: bytes) -> str:
