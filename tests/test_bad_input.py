@@ -156,7 +156,7 @@ def test_mixed_sizes_and_modes_work(
     for number, mode in enumerate(("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F")):
         ending = "tiff" if mode in ("CMYK", "I", "F") else "png"
         picture = Image.fromarray(ink).resize((30 + 7 * number, 50)).convert(mode)
-        picture.save(shapes / "bar" / f"{mode}.{ending}")
+        picture.save(shapes / "bar" / f"mode-{mode}.{ending}")
     Image.fromarray(ink[:1, :1]).save(shapes / "ring" / "pixel.gif")
     found = works(shapes, tmp_path, tiny_bundle_folder)
     assert found["data"]["support"] == {"bar": 13, "ring": 5, "slope": 4}

@@ -47,7 +47,8 @@ SPACES: dict[str, Space] = {
             )
         }
     ),
-} | {name: make() for name, make in NAMED.items()}
+    **{name: make() for name, make in NAMED.items()},
+}
 
 
 @pytest.fixture(params=list(SPACES.values()), ids=list(SPACES))
