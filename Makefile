@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: install
-	$(BIN)/metawright generate digits --shots 5 --budget 25s --out runs/demo
+	$(BIN)/metawright generate digits --shots 5 --budget 20s --out runs/demo
 
 # One thread a process and two processes: two threads each on a busy machine cost many times the CPU time.
 test: lint types

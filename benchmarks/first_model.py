@@ -215,7 +215,7 @@ def timed_runs(repeats: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             out = Path(scratch) / "run"
             command = [sys.executable, "-m", "metawright.app.cli", "generate", "digits"]
-            command += ["--shots", "5", "--budget", "25s", "--seed", str(repeat)]
+            command += ["--shots", "5", "--budget", "20s", "--seed", str(repeat)]
             began = time.monotonic()
             subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
             walls.append(time.monotonic() - began)

@@ -34,6 +34,6 @@ def test_from_a_folder_to_a_model(
     bundle = load_bundle(out)
     assert bundle.provenance["commit"] == "abc1234"
     assert bundle.provenance["weights"]["method"] == "reptile"
-    asked = ("generate", shapes, "--bundle", out, "--out", tmp_path / "run", "--trials", 1)
-    assert metawright(*asked, "--no-report") == 0
+    wanted = ("generate", shapes, "--bundle", out, "--out", tmp_path / "run", "--trials", 1)
+    assert metawright(*wanted, "--no-report") == 0
     assert "Model:" in capsys.readouterr().out
