@@ -14,6 +14,7 @@ from metawright.generators.proposal import (
     Experience,
     ProposalModel,
     combine,
+    evidence_share,
     fit_proposal_model,
 )
 from metawright.rng import stream
@@ -157,3 +158,11 @@ def test_the_state_is_plain_and_whole() -> None:
 def test_too_little_experience() -> None:
     with pytest.raises(InputError, match="experience on at least 10 tasks, but got 9: raise"):
         fit_proposal_model(SPACE, made_up(preference, tasks=9))
+
+
+def test_where_nothing_claims_an_error_the_evidence_counts() -> None:
+    assert evidence_share(0.0, 0.0) == 1.0 and evidence_share(0.3, 0.4) == pytest.approx(0.36)
+    measured = np.array([0.2, 0.6])
+    np.testing.assert_allclose(
+        combine(np.array([0.5, 0.1]), measured, spread=0.0, noise=0.0), measured
+    )

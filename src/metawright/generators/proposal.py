@@ -19,7 +19,7 @@ from metawright.errors import InputError
 from metawright.params import Params
 from metawright.spaces import Design, Space, encode
 
-__all__ = ["Experience", "ProposalModel", "combine", "fit_proposal_model"]
+__all__ = ["Experience", "ProposalModel", "combine", "evidence_share", "fit_proposal_model"]
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _FOLDS = 5
@@ -140,10 +140,16 @@ def combine(
         predicted, measured: (designs,) from the proposal model and from the support.
         spread, noise: their standard deviations around the truth.
     """
-    share = spread**2 / (spread**2 + noise**2)
+    share = evidence_share(spread, noise)
     prior = predicted - predicted.mean()
     evidence = measured - measured.mean()
     return np.asarray(measured.mean() + prior + share * (evidence - prior), np.float64)
+
+
+def evidence_share(spread: float, noise: float) -> float:
+    """How much the evidence counts against the prior, 0 to 1; all where both claim no error."""
+    total = spread**2 + noise**2
+    return spread**2 / total if total > 0 else 1.0
 
 
 def fit_proposal_model(space: Space, experience: Sequence[Experience]) -> ProposalModel:

@@ -21,6 +21,7 @@ from metawright.evaluate.support import (
 )
 from metawright.generators.bundle import Bundle
 from metawright.generators.guided import GuidedEvolution
+from metawright.generators.proposal import evidence_share
 from metawright.models.build import Built, ensemble
 from metawright.recipes.experience import support_profile
 from metawright.recipes.words import in_words, percent
@@ -196,8 +197,7 @@ class Search:
         return sentences
 
     def _share(self) -> float:
-        spread, noise = self.bundle.proposal.spread, self.strategy.noise
-        return spread**2 / (spread**2 + noise**2)
+        return evidence_share(self.bundle.proposal.spread, self.strategy.noise)
 
     def _judgement(self, trial: str) -> Tensor:
         """Probabilities of the judged examples; those too many to be stored are made again."""
