@@ -86,7 +86,8 @@ def test_a_linear_preference_is_recovered(
 
 def test_nothing_to_learn_explains_nothing() -> None:
     """Errors are measured on tasks left out, so noise is not taken for knowledge."""
-    model = fit_proposal_model(SPACE, made_up(lambda design, profile: 0.7, noise=0.1))
+    tried = made_up(lambda design, profile: 0.7, noise=0.1, tasks=10)
+    model = fit_proposal_model(SPACE, tried)
     assert model.explained < 0.1
     assert 0.08 < model.spread < 0.12  # the noise itself, less the mean of twelve
 
