@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from metawright.evaluate.support import ANCHORS, COPIES, JUDGED_COPIES, Support, assess, finish
+from metawright.evaluate import support as support_module
+from metawright.evaluate.support import (
+    ADAPTATION_IMAGES,
+    ANCHORS,
+    COPIES,
+    JUDGED_COPIES,
+    Support,
+    assess,
+    finish,
+)
 from metawright.generators.bundle import Bundle
 from metawright.models.build import fit_head, module_of
 from metawright.models.layers import PixelFeatures
@@ -208,6 +217,26 @@ def test_the_finished_module_says_what_its_parts_say(tiny_bundle: Bundle, kind: 
     logits = module_of(built)(support.images)
     assert_close(logits, 2 * module_of(head)(features(support.x)), rtol=1e-3, atol=1e-3)
     assert (logits.argmax(1) == support.labels).all()
+
+
+@pytest.mark.parametrize(
+    ("ways", "shots", "copies"), [(10, 1, 8), (20, 1, 3), (12, 5, 8), (3, 2, 0)]
+)
+def test_a_step_of_descent_sees_every_class_alike(
+    tiny_bundle: Bundle, ways: int, shots: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images are limited, and every second row of ten classes would be five classes."""
+    seen: list[Tensor] = []
+
+    def watched(forward: Any, params: Any, batch: Any, **rest: Any) -> Any:
+        seen.append(torch.bincount(batch.labels, minlength=ways))
+        return params
+
+    monkeypatch.setattr(support_module, "descend", watched)
+    support = support_of(tiny_bundle, [shots] * ways)
+    finish(design("network", adaptation=DESCENT, copies=copies), support, 1.0)
+    assert int(seen[0].sum()) == min(ADAPTATION_IMAGES, ways * shots * (1 + copies))
+    assert int(seen[0].max() - seen[0].min()) <= 1
 
 
 def test_descent_moves_every_weight_of_the_network(tiny_bundle: Bundle) -> None:

@@ -204,9 +204,8 @@ def _adapted(
     if adaptation["kind"] == "none":
         return own, []
     x, labels = _examples(design, support, train)
-    # Evenly spaced rows keep the classes balanced, for examples come sorted by class.
-    every = -(-len(x) // ADAPTATION_IMAGES)
-    x, labels = x[::every], labels[::every]
+    rows = _balanced(labels, max(ADAPTATION_IMAGES, support.spec.outputs))
+    x, labels = x[rows], labels[rows]
     scale = support.shared["log_scale"].exp()
     head = prototype_layer(features_of(own, network, x), labels, support.spec.outputs, scale)
     forward = headed(network)
@@ -238,6 +237,12 @@ def _examples(design: Design, support: Support, train: Tensor) -> tuple[Tensor, 
         copies = support.copies(design["augmentation"]["strength"], total)[:, train]
         x, labels = torch.cat([x, copies.flatten(0, 1)]), labels.repeat(1 + total)
     return x, labels
+
+
+def _balanced(labels: Tensor, limit: int) -> Tensor:
+    """Numbers of at most `limit` examples: the first of every class, then the second, and so on."""
+    number_in_class = F.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]
+    return torch.argsort(number_in_class, stable=True)[:limit].sort().values
 
 
 def _head(design: Design, support: Support, own: Params, train: Tensor) -> Built:
