@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from metawright.models import build as build_module
 from metawright.models.build import (
     Built,
     build,
@@ -144,3 +145,12 @@ def test_the_pixel_share_is_the_share_of_the_squared_length() -> None:
 def test_an_unknown_head_is_refused() -> None:
     with pytest.raises(ValueError, match="must be prototypes, ridge or kernel, but got 'forest'"):
         fit_head({"kind": "forest"}, torch.eye(3), torch.arange(3), 3)
+
+
+def test_a_kernel_head_holds_a_bounded_number_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "KERNEL_EXAMPLES", 6)
+    labels = torch.tensor([0] * 20 + [1] * 2 + [2] * 20)
+    features = F.normalize(torch.randn(42, 5, generator=stream(0)), dim=1)
+    head = fit_head({"kind": "kernel", "gamma": 2.0, "penalty": 0.1}, features, labels, 3)
+    assert head.params["anchors"].tolist() == features[[0, 1, 20, 21, 22, 23]].tolist()
+    assert head.blueprint["anchors"] == 6

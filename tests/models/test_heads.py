@@ -14,6 +14,7 @@ from metawright.models.heads import (
     prototype_layer,
     prototypes,
     solve_ridge,
+    solve_ridge_by_features,
 )
 from metawright.rng import stream
 
@@ -141,3 +142,12 @@ def test_one_class_and_a_class_without_examples() -> None:
 def test_penalty_is_checked(penalty: float) -> None:
     with pytest.raises(ValueError, match=r"`penalty > 0` must hold, but got"):
         solve_ridge(torch.eye(2), torch.tensor([0, 1]), 2, penalty)
+
+
+@pytest.mark.parametrize("counts", [BALANCED, UNEVEN, (9, 9, 9)])
+def test_ridge_by_features_is_ridge_by_examples(counts: tuple[int, ...]) -> None:
+    features, labels = _support(counts)
+    dual = solve_ridge(features @ features.T, labels, 3, 0.3)
+    weight, bias = solve_ridge_by_features(features, labels, 3, 0.3)
+    assert_close(weight, features.T @ dual.weight)
+    assert_close(bias, dual.bias)

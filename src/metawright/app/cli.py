@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from metawright import __version__
+from metawright.app import age  # noqa: F401 (first: it notes the time)
 from metawright.app.commands import COMMANDS
 from metawright.app.errors import INTERRUPTED, explain
 

@@ -18,7 +18,7 @@ from metawright.learners.inner import descend
 from metawright.learners.learner import task_loss
 from metawright.learners.weight_sharing import headed
 from metawright.models.build import Blueprint, Built, build, fit_head, sharpen
-from metawright.models.heads import prototype_layer
+from metawright.models.heads import balanced_rows, prototype_layer
 from metawright.models.layers import LAYERS, PixelFeatures, assemble
 from metawright.models.shared import features_of, sub_params
 from metawright.params import Params, detached
@@ -204,7 +204,7 @@ def _adapted(
     if adaptation["kind"] == "none":
         return own, []
     x, labels = _examples(design, support, train)
-    rows = _balanced(labels, max(ADAPTATION_IMAGES, support.spec.outputs))
+    rows = balanced_rows(labels, max(ADAPTATION_IMAGES, support.spec.outputs))
     x, labels = x[rows], labels[rows]
     scale = support.shared["log_scale"].exp()
     head = prototype_layer(features_of(own, network, x), labels, support.spec.outputs, scale)
@@ -237,12 +237,6 @@ def _examples(design: Design, support: Support, train: Tensor) -> tuple[Tensor, 
         copies = support.copies(design["augmentation"]["strength"], total)[:, train]
         x, labels = torch.cat([x, copies.flatten(0, 1)]), labels.repeat(1 + total)
     return x, labels
-
-
-def _balanced(labels: Tensor, limit: int) -> Tensor:
-    """Numbers of at most `limit` examples: the first of every class, then the second, and so on."""
-    number_in_class = F.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]
-    return torch.argsort(number_in_class, stable=True)[:limit].sort().values
 
 
 def _head(design: Design, support: Support, own: Params, train: Tensor) -> Built:

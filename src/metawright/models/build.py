@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metawright.models.heads import gaussian_kernel, prototypes, solve_ridge
+from metawright.models.heads import (
+    balanced_rows,
+    gaussian_kernel,
+    prototypes,
+    solve_ridge,
+    solve_ridge_by_features,
+)
 from metawright.models.layers import assemble
 from metawright.params import Params
 from metawright.spaces.design import Design
@@ -26,6 +32,8 @@ __all__ = [
 ]
 
 Blueprint = dict[str, Any]
+
+KERNEL_EXAMPLES = 2000  # a kernel head holds at most
 
 
 class Built(NamedTuple):
@@ -51,6 +59,8 @@ def features_blueprint(features: Mapping[str, Any], channels: int) -> Blueprint:
 def fit_head(head: Mapping[str, Any], features: Tensor, labels: Tensor, classes: int) -> Built:
     """The head of a design (its "head" part), solved on the support's features in closed form.
 
+    A kernel head learns from `KERNEL_EXAMPLES` at most, as many of each class as there are.
+
     Arguments:
         features: (examples, features) unit vectors; labels: (examples,).
     """
@@ -61,10 +71,17 @@ def fit_head(head: Mapping[str, Any], features: Tensor, labels: Tensor, classes:
         params = {"prototypes": means, "scale": torch.tensor(10.0)}
         return Built({"layer": "PrototypeHead", **shape}, params)
     if kind == "ridge":
-        solved = solve_ridge(features @ features.T, labels, classes, head["penalty"])
-        params = {"weight": (features.T @ solved.weight).T.contiguous(), "bias": solved.bias}
+        if len(features) > length:
+            weight, bias = solve_ridge_by_features(features, labels, classes, head["penalty"])
+        else:
+            dual, bias = solve_ridge(features @ features.T, labels, classes, head["penalty"])
+            weight = features.T @ dual
+        params = {"weight": weight.T.contiguous(), "bias": bias}
         return Built({"layer": "LinearHead", **shape}, params)
     if kind == "kernel":
+        # The system is (examples, examples), and the model keeps every example that is in it.
+        rows = balanced_rows(labels, KERNEL_EXAMPLES)
+        features, labels = features[rows], labels[rows]
         kernel = gaussian_kernel(features, features, head["gamma"])
         solved = solve_ridge(kernel, labels, classes, head["penalty"])
         own = {"anchors": len(features), "gamma": head["gamma"]}

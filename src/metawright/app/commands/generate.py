@@ -1,7 +1,6 @@
 """The verb `generate`: a model for a new task."""
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metawright.app import console
+from metawright.app.age import process_age
 from metawright.engine.budget import Budget, parse_duration
 from metawright.engine.run_folder import check_free
 from metawright.errors import InputError
@@ -54,7 +54,6 @@ def generate(
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:
     """Make a model for a new task: design and weights, from a few labelled examples."""
-    began = _process_age()
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
     _at_least(shots=shots, ways=ways, queries=queries)
     check_free(out)
@@ -96,7 +95,7 @@ def generate(
             notes=notes,
             seed=seed,
             store=store,
-            spent=began(),
+            spent=process_age(),
             on_trial=watch,
         )
     _tell(made, out, report=report)
@@ -141,11 +140,6 @@ def _one_thread_each() -> None:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     torch.set_num_threads(max(1, min(2, cores)))
-
-
-def _process_age() -> "Any":
-    start = time.monotonic() - time.process_time()
-    return lambda: time.monotonic() - start
 
 
 def _tell(made: "Generated", out: Path, *, report: bool) -> None:
