@@ -69,6 +69,9 @@ def test_drawings_are_used_again_only_where_allowed() -> None:
     task = draw_episode(_table(reuse=True), episode, Split.TEST, stream(0))
     assert {_class_of(number) for number in _numbers(task.support.x)} == {"d"}
     assert len(task.support.x) == len(task.query.x) == 5
+    for seed in range(20):
+        task = draw_episode(_table(reuse=True), episode, Split.TEST, stream(seed))
+        assert not {*_numbers(task.support.x)} & {*_numbers(task.query.x)}, "the query is known"
 
 
 def test_rotations_are_further_classes_of_turned_drawings() -> None:

@@ -62,7 +62,8 @@ class ImageClasses:
         splits: class numbers of each part; parts share no class.
         rotations: 4 turns every class by 0, 90, 180, 270 degrees into four classes, 1 does not.
         reuse: whether one drawing may be drawn more than once in a task (because a distortion
-            makes each draw another image).
+            makes each draw another image). Support and query still share none where the class
+            has two.
         native_size: larger side of the images before they were resized, for the task's spec.
     """
 
@@ -156,9 +157,9 @@ def draw_episode(
         member = int(table.splits[split][number // table.rotations])
         turn = number % table.rotations
         names.append(table.names[member] + (f" ({90 * turn} deg)" if turn else ""))
-        picks = _pick(table, member, shots[label] + episode.queries, rng)
-        support.add(picks[: shots[label]], label, turn)
-        query.add(picks[shots[label] :], label, turn)
+        learned, judged = _pick(table, member, shots[label], episode.queries, rng)
+        support.add(learned, label, turn)
+        query.add(judged, label, turn)
     x, y = _images(table, support, query, rng, distort)
     cut = len(support.labels)
     spec = TaskSpec(
@@ -199,18 +200,27 @@ def _images(
     return x, torch.tensor(support.labels + query.labels, device=device)
 
 
-def _pick(table: ImageClasses, member: int, wanted: int, rng: torch.Generator) -> list[int]:
-    count, start = table.counts[member], table.starts[member]
-    if table.reuse:
-        picks = torch.randint(count, (wanted,), generator=rng)
-    elif wanted <= count:
-        picks = torch.randperm(count, generator=rng)[:wanted]
-    else:
+def _pick(
+    table: ImageClasses, member: int, shots: int, queries: int, rng: torch.Generator
+) -> tuple[list[int], list[int]]:
+    """Drawings of a class for the support and for the query, none in both where it has two."""
+    count, start, wanted = table.counts[member], table.starts[member], shots + queries
+    if not table.reuse and wanted > count:
         raise InputError(
             f"Class '{table.names[member]}' has {count} images, but shots + queries ask for "
             f"{wanted}: lower the shots or queries, or add images."
         )
-    return [start + pick for pick in picks.tolist()]
+    order = (start + torch.randperm(count, generator=rng)).tolist()
+    if not table.reuse:
+        return order[:shots], order[shots:wanted]
+    cut = min(max(round(count * shots / wanted), 1), count - 1) if count > 1 else 1
+    learned, judged = order[:cut], order[cut:] or order
+    return _again(learned, shots, rng), _again(judged, queries, rng)
+
+
+def _again(drawings: list[int], wanted: int, rng: torch.Generator) -> list[int]:
+    """`wanted` of the drawings, each as often as chance will have it."""
+    return [drawings[i] for i in torch.randint(len(drawings), (wanted,), generator=rng).tolist()]
 
 
 def _shots(episode: Episode, ways: int, rng: torch.Generator) -> list[int]:
