@@ -5,7 +5,7 @@ import math
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -307,3 +307,22 @@ def test_refuses_the_checkpoint_of_another_call(
     fit(make_line(), draw, steps=2, rng=stream(0), checkpoint=path)
     with pytest.raises(InputError, match=r"made with lr=0.001, but this run has 0.1"):
         fit(make_line(), draw, steps=2, rng=stream(0), checkpoint=path, lr=0.1)
+
+
+def test_an_error_of_the_gradients_says_at_which_step() -> None:
+    class Breaking:
+        def __init__(self) -> None:
+            self.weight = nn.Parameter(torch.zeros(1))
+            self.calls = 0
+
+        def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+            yield "weight", self.weight
+
+        def gradients(self, batch: Any, rng: torch.Generator) -> Step:
+            self.calls += 1
+            if self.calls == 3:
+                raise MetawrightError("Task 2 broke.")
+            return Step({"weight": torch.ones(1)}, {})
+
+    with pytest.raises(MetawrightError, match=r"at step 3: Task 2 broke. The weights are those"):
+        fit(Breaking(), lambda rng: None, steps=5, rng=stream(0))

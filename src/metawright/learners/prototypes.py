@@ -15,6 +15,7 @@ from torch.nn import functional
 from metawright.learners.inner import gradient
 from metawright.learners.learner import Predictor, accuracy
 from metawright.models.backbones import MLP, ConvNet, fitting_blocks
+from metawright.models.encoders import sequence_model
 from metawright.params import detached, map_params, params_of
 from metawright.tasks.task import Batch, Kind, Task, TaskSpec
 from metawright.training.trainable import Step
@@ -96,13 +97,17 @@ class PrototypicalNetwork:
 
 
 def build_prototypical_network(spec: TaskSpec, rng: torch.Generator) -> PrototypicalNetwork:
-    """The paper's encoder: pooled blocks of 64 filters for images, else a small perceptron.
+    """The paper's encoder for images, pooled blocks of 64 filters; those of `models.encoders` for
+    texts and signals; else a small perceptron.
 
     Raises:
         ValueError: the tasks are no classification.
     """
     if spec.kind is not Kind.CLASSIFICATION:
         raise ValueError(f"Prototypical networks need classes, but the tasks are {spec.kind}.")
+    sequences = sequence_model(spec, 0, rng)
+    if sequences is not None:
+        return PrototypicalNetwork(sequences)
     if len(spec.features) != 3:
         return PrototypicalNetwork(MLP(math.prod(spec.features), 40, rng=rng))
     channels, height, width = spec.features

@@ -6,24 +6,30 @@ SGD its learning rate is the paper's step size, and any other optimiser works as
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count as count_up
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from metawright.learners.adaptable import check_adaptable, check_unchanged
+from metawright.learners.adapted import Adapted, both
 from metawright.learners.inner import (
     Descent,
     Forward,
     Rows,
-    check_adaptable,
     descend_adaptively,
     forward_of,
     forward_of_tasks,
-    predictor,
     repeated,
     summed,
 )
-from metawright.learners.learner import Loss, Predictor, task_loss
-from metawright.models.backbones import backbone
+from metawright.learners.learner import Loss, task_loss
+from metawright.learners.optimisers import State
+from metawright.learners.statistics import Recording, Statistics
+from metawright.models.backbones import TaskBatched, backbone
+from metawright.models.normalisation import Policy, with_policy
 from metawright.params import Params, detached, map_params, params_of
 from metawright.tasks.task import Batch, Task, TaskSpec
 from metawright.training.trainable import Step
@@ -43,14 +49,20 @@ class Reptile:
     tell their scale.
 
     Arguments:
-        model: any module without running statistics; its parameters are $\theta$.
+        model: any module; its parameters are $\theta$. Where it has `nn.BatchNorm*d`,
+            `with_policy` takes its place, with the same parameters.
         inner_lr: learning rate of adaptation.
         inner_steps: steps of adaptation in training.
         inner_batch: examples a step in training.
         evaluation_steps: steps in `adapt`; None for as many as in training.
         evaluation_batch: examples a step in `adapt`; None for as many as in training.
         loss: of outputs and answers; default cross-entropy for classes, squared error for numbers.
-        batched: run tasks of one shape at once where the model can (`TaskBatched`).
+        batching: "stack" runs tasks of one shape at once, "loop" one after the other; "auto"
+            stacks where the model can (`TaskBatched`): with small inner batches it always pays.
+        normalisation: where statistics come from when a query is predicted. "transductive" gives
+            both of the paper's figures: without transduction when queries are predicted one by
+            one, with it when they are predicted at once. "per-step" is for learners that are used
+            with as many steps as they are trained with.
 
     References:
         On First-Order Meta-Learning Algorithms, Nichol, Achiam and Schulman, 2018,
@@ -67,10 +79,11 @@ class Reptile:
         evaluation_steps: int | None = 50,
         evaluation_batch: int | None = 5,
         loss: Loss = task_loss,
-        batched: bool = True,
+        batching: Literal["auto", "loop", "stack"] = "auto",
+        normalisation: Policy = "transductive",
     ) -> None:
-        check_adaptable(model)
-        self.model = model
+        self.model = with_policy(model)
+        check_adaptable(self.model)
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.inner_batch = inner_batch
@@ -79,15 +92,24 @@ class Reptile:
         for name in ("inner_lr", "inner_steps", "inner_batch", "evaluation_batch"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name} > 0` must hold, but got {getattr(self, name)}.")
+        if batching not in ("auto", "loop", "stack"):
+            raise ValueError(f"`batching` must be auto, loop or stack, but got {batching!r}.")
+        if batching == "stack" and not isinstance(self.model, TaskBatched):
+            raise ValueError("batching='stack' needs a model with `forward_tasks`: use 'auto'.")
+        if normalisation == "per-step":
+            raise ValueError("`normalisation` of Reptile cannot be 'per-step': use 'running'.")
         self.loss = loss
-        self.batched = batched
-        self.moments = map_params(torch.zeros_like, detached(params_of(model)))
+        self.batching = batching
+        self.statistics = Statistics(normalisation, self.model, steps=inner_steps)
+        self.moments = map_params(torch.zeros_like, detached(params_of(self.model)))
+        self._checked = False
         self.count = torch.zeros((), dtype=torch.int64)
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """Adam's second moments and the number of steps that made them."""
+        """Adam's second moments and the number of steps that made them; running statistics."""
         yield from ((f"moment.{name}", value) for name, value in self.moments.items())
         yield "moment_steps", self.count
+        yield from self.statistics.named_buffers()
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The model's own."""
@@ -98,21 +120,25 @@ class Reptile:
 
         The metrics are the loss on the first and on the last inner batch.
         """
-        start = params_of(self.model)
+        self._check_model(batch[0].support.x)
+        start, recording = params_of(self.model), self.statistics.recording()
         whole = [_whole(task) for task in batch]
         rows = [_rows(len(b.x), self.inner_steps, self.inner_batch, rng) for b in whole]
-        forward = forward_of_tasks(self.model, batch) if self.batched else None
+        forward = None if self.batching == "loop" else forward_of_tasks(self.model, batch)
         if forward is not None:
+            recording.begin()
             stack = Batch(*(torch.stack(part) for part in zip(*whole, strict=True)))
-            found = self._descend(forward, start, stack, torch.stack(rows), len(batch))
+            watched = _watched(forward, recording)
+            found = self._descend(watched, start, stack, torch.stack(rows), len(batch))
             ends = map_params(lambda value: value.mean(0), found.params)
             moments = map_params(lambda value: value.mean(0), found.moments)
             losses = found.losses
         else:
-            forward = forward_of(self.model)
-            parts = [
-                self._descend(forward, start, own, at) for own, at in zip(whole, rows, strict=True)
-            ]
+            parts = []
+            for own, at in zip(whole, rows, strict=True):
+                recording.begin()
+                watched = _watched(forward_of(self.model), recording)
+                parts.append(self._descend(watched, start, own, at))
             ends = _mean([part.params for part in parts])
             moments = _mean([part.moments for part in parts])
             losses = [
@@ -121,23 +147,46 @@ class Reptile:
         for name, value in moments.items():
             self.moments[name].copy_(value)
         self.count += self.inner_steps
+        self.statistics.absorb(recording)
         grads = {name: value.detach() - ends[name] for name, value in start.items()}
         first, last = losses[0] / len(batch), losses[-1] / len(batch)
         return Step(grads, {"loss": last, "first_loss": first})
 
-    def adapt(self, support: Batch, rng: torch.Generator) -> Predictor:
+    def adapt(self, support: Batch, rng: torch.Generator) -> Adapted:
         """The model after `evaluation_steps` steps on batches of the support.
 
-        The support stays in every batch that is predicted. Where gradients are enabled, the end of
-        adaptation follows the start one to one, as in first-order MAML.
+        Where gradients are enabled, the end of adaptation follows the start one to one, as in
+        first-order MAML.
         """
+        self._check_model(support.x)
+        state = State({"square": self.moments}, int(self.count))
         start = params_of(self.model)
-        forward = forward_of(self.model)
-        rows = _rows(len(support.x), self.evaluation_steps, self.evaluation_batch, rng)
-        end = self._descend(forward, start, support, rows).params
+        return self._go_on(Adapted(forward_of(self.model), start, support, state=state), rng)
+
+    def adapt_more(self, adapted: Adapted, support: Batch, rng: torch.Generator) -> Adapted:
+        """`adapted` after `evaluation_steps` further steps, on all it has seen and `support`."""
+        return self._go_on(replace(adapted, seen=both(adapted.seen, support)), rng)
+
+    def _go_on(self, before: Adapted, rng: torch.Generator) -> Adapted:
+        def forward(params: Params, x: Tensor) -> Tensor:
+            with self.statistics.adapting(0):
+                return before.forward(params, x)
+
+        rows = _rows(len(before.seen.x), self.evaluation_steps, self.evaluation_batch, rng)
+        found = self._descend(forward, before.params, before.seen, rows, state=before.state)
+        end = found.params
         if torch.is_grad_enabled():
-            end = {name: value + (end[name] - value.detach()) for name, value in start.items()}
-        return predictor(forward, end, support.x)
+            end = {n: value + (end[n] - value.detach()) for n, value in before.params.items()}
+        steps = before.steps + self.evaluation_steps
+        given = self.statistics.for_query(before.forward, end, before.seen.x, steps)
+        count = (before.state.steps if before.state else 0) + self.evaluation_steps
+        state = State({"square": found.moments}, count)
+        return replace(before, params=end, given=given, steps=steps, state=state)
+
+    def _check_model(self, x: Tensor) -> None:
+        if not self._checked:
+            check_unchanged(self.model, x)
+            self._checked = True
 
     def _descend(
         self,
@@ -146,15 +195,17 @@ class Reptile:
         examples: Batch,
         rows: Rows,
         tasks: int | None = None,
+        state: State | None = None,
     ) -> Descent:
-        moments = {name: self.moments[name].to(value) for name, value in start.items()}
+        now = state or State({"square": self.moments}, int(self.count))
+        moments = {name: now.moments["square"][name].to(value) for name, value in start.items()}
         return descend_adaptively(
             forward,
             start if tasks is None else repeated(start, tasks),
             examples,
             rows,
             moments=moments if tasks is None else repeated(moments, tasks),
-            count=int(self.count),
+            count=now.steps,
             loss=self.loss if tasks is None else summed(self.loss),
             lr=self.inner_lr,
         )
@@ -163,6 +214,17 @@ class Reptile:
 def build_reptile(spec: TaskSpec, rng: torch.Generator) -> Reptile:
     """Reptile with the paper's network and its settings for 5-way Omniglot."""
     return Reptile(backbone(spec, rng))
+
+
+def _watched(forward: Forward, recording: Recording) -> Forward:
+    """`forward` that records what its layers see in each pass."""
+    steps = count_up()
+
+    def watched(params: Params, x: Tensor) -> Tensor:
+        with recording.support(next(steps)):
+            return forward(params, x)
+
+    return watched if recording.on else forward
 
 
 def _mean(several: Sequence[Params]) -> Params:

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metawright.models.convolution import convolve, folded
+from metawright.models.encoders import sequence_model
+from metawright.models.normalisation import normalise, observed
 from metawright.params import Params, params_of
 from metawright.tasks.task import TaskSpec
 
@@ -36,6 +39,7 @@ Reduction = Literal["stride", "pool"]
 Head = Literal["flat", "mean"]
 _EPSILON = 1e-5
 _MOMENTUM = 0.1
+_FEW = 4  # channels of an image whose patches are few enough for `folded`
 
 
 @runtime_checkable
@@ -98,7 +102,7 @@ class ConvNet(nn.Module):
         sides = _sides(size, blocks, reduction)
         self.reduction: Reduction = reduction
         self.head: Head = head
-        self.blocks = blocks
+        self.blocks, self.filters = blocks, filters
         self.running = statistics == "running"
         for block in range(blocks):
             inputs = channels if block == 0 else filters
@@ -128,18 +132,13 @@ class ConvNet(nn.Module):
         tasks, examples = x.shape[:2]
         if tasks > 1 and self.running:
             raise ValueError("Running statistics belong to one task: statistics must be 'batch'.")
-        # Tasks lie side by side as channels, so that one grouped convolution serves them all and
-        # statistics per channel are statistics per task.
-        x = x.transpose(0, 1).reshape(examples, -1, *x.shape[3:])
+        stride = 2 if self.reduction == "stride" else 1
         for block in range(self.blocks):
-            stride = 2 if self.reduction == "stride" else 1
-            weight = params[f"conv{block}"].flatten(0, 1)
-            if tasks == 1:
-                # Channels last is faster on CPUs, and what follows takes it over from the weight;
-                # by permutation, because vmap knows no `memory_format`.
-                weight = weight.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-            x = functional.conv2d(x, weight, stride=stride, padding=1, groups=tasks)
-            x = self._normalise(x, params, block)
+            if block == 0:
+                x = self._first(params, x, stride)
+            else:
+                x = convolve(x, _side_by_side(params[f"conv{block}"]), stride=stride, groups=tasks)
+                x = self._normalise(x, params, block)
             # Pooling first gives the same as ReLU first, with a quarter of the work for ReLU.
             x = functional.max_pool2d(x, 2) if self.reduction == "pool" else x
             x = functional.relu(x)
@@ -147,11 +146,26 @@ class ConvNet(nn.Module):
         x = x.mean((3, 4)) if self.head == "mean" else x.flatten(2)
         return _affine(x, params["weight"], params["bias"]) if self.outputs else x
 
+    def _first(self, params: Params, x: Tensor, stride: int) -> Tensor:
+        """The first block up to its normalisation: (tasks, examples, channels, height, width) to
+        (examples, tasks * filters, ...)."""
+        weight = params["conv0"]
+        if self.running or observed() or x.shape[2] > _FEW:
+            x = x.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+            x = convolve(x, _side_by_side(weight), stride=stride, groups=len(weight))
+            return self._normalise(x, params, 0)
+        x = folded(x, weight, params["scale0"], params["shift0"], stride=stride)
+        return x.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
+
+    @property
+    def normalised(self) -> tuple[int, ...]:
+        """Channels of the normalisations that follow a policy: see `Normalised`."""
+        return () if self.running else (self.filters,) * self.blocks
+
     def _normalise(self, x: Tensor, params: Params, block: int) -> Tensor:
         scale, shift = params[f"scale{block}"].flatten(), params[f"shift{block}"].flatten()
         if not self.running:
-            x = _batch_norm(x, None, None, None, None, training=True)
-            return x * scale[:, None, None] + shift[:, None, None]
+            return normalise(x, self, block) * scale[:, None, None] + shift[:, None, None]
         mean, variance = self.get_buffer(f"mean{block}"), self.get_buffer(f"variance{block}")
         # Never adapted and never under vmap, so the fused layer is right here, and faster.
         return _batch_norm(x, scale, shift, mean, variance, training=self.training)
@@ -213,8 +227,11 @@ def _batch_norm(
 
 def backbone(spec: TaskSpec, rng: torch.Generator, *, head: Head = "flat") -> nn.Module:
     """The papers' network for tasks of `spec`, to be adapted: stride-2 blocks of 64 filters for
-    images (four at 28x28, fewer where an image is too small to be halved so often), two hidden
-    layers of 40 for everything else."""
+    images (four at 28x28, fewer where an image is too small to be halved so often), the encoders
+    of `models.encoders` for texts and signals, two hidden layers of 40 for everything else."""
+    sequences = sequence_model(spec, spec.outputs, rng)
+    if sequences is not None:
+        return sequences
     if len(spec.features) != 3:
         return MLP(math.prod(spec.features), spec.outputs, rng=rng)
     channels, height, width = spec.features
@@ -231,6 +248,15 @@ def backbone(spec: TaskSpec, rng: torch.Generator, *, head: Head = "flat") -> nn
 def fitting_blocks(size: tuple[int, int], most: int = 4) -> int:
     """How many halvings an image of `size` bears, at most `most`."""
     return max(1, min(most, int(math.log2(min(size)))))
+
+
+def _side_by_side(weight: Tensor) -> Tensor:
+    """Kernels (tasks, filters, channels, 3, 3) as those of one grouped convolution.
+
+    Channels come last in memory, which is faster on CPUs and which what follows takes over from
+    the kernels; by permutation, because vmap knows no `memory_format`.
+    """
+    return weight.permute(0, 1, 3, 4, 2).contiguous().flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -183,13 +183,24 @@ class _Run:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             self.log.write_text("".join(json.dumps(record) + "\n" for record in self.records))
 
+    def _gradients(self, batch: Any) -> Step:
+        try:
+            return self.trainable.gradients(batch, self.rng)
+        except MetawrightError as error:
+            if type(error) is not MetawrightError:
+                raise  # of another making than numbers that broke
+            raise MetawrightError(
+                f"Training broke at step {self.step + 1}: {error} The weights are those of step "
+                f"{self.step}."
+            ) from error
+
     def advance(
         self, draw: Callable[[torch.Generator], Any], rate: float, clip: float | None
     ) -> None:
         """One step of the optimiser."""
         self.before = {f"buffer/{k}": v.clone() for k, v in _buffers(self.trainable).items()}
         self.before["rng"] = self.rng.get_state()
-        step = self.trainable.gradients(draw(self.rng), self.rng)
+        step = self._gradients(draw(self.rng))
         parameters = dict(self.trainable.named_parameters())
         _check(step, parameters, self.step + 1)
         _assign(step, parameters, clip)
