@@ -13,12 +13,24 @@ from torch.testing import assert_close
 from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.rng import stream
-from metawright.tasks import SOURCES, Kind, Mixture, Split, Task, TaskSource, TaskSpec
+from metawright.tasks import (
+    META_DATASET,
+    SOURCES,
+    Kind,
+    Mixture,
+    Split,
+    Task,
+    TaskSource,
+    TaskSpec,
+)
 
 Make = Callable[..., TaskSource]
 
 ONE_TASK = {"digits"}  # a source that is one task, whose classes belong to every split
 NAMES = [*sorted(SOURCES), "mixture"]
+OF_CLASSES = sorted(SOURCES.keys() - {"navigation", "sinusoid", "sinusoid-or-line"})
+# Drawings are used again, or classes that are too small are left out.
+ROOMY = {"ambiguous-shapes", "glyphs", "gtsrb"}
 
 
 @pytest.fixture
@@ -34,7 +46,7 @@ def make(request: pytest.FixtureRequest) -> Make:
         constructor = load(SOURCES[name])
         known = inspect.signature(constructor).parameters
         if "root" in known:
-            arguments["root"] = request.getfixturevalue(f"{name}_root")
+            arguments["root"] = request.getfixturevalue(f"{name.replace('-', '_')}_root")
         if name == "omniglot":
             arguments["protocol"] = "official"  # the random one needs all 1,623 characters
         made: TaskSource = constructor(**{k: v for k, v in arguments.items() if k in known})
@@ -69,7 +81,7 @@ def test_same_generator_same_task(name: str, make: Make) -> None:
 def test_form(name: str, split: Split, make: Make) -> None:
     task = make(name, ways=3, shots=2, queries=4).draw(split, stream(0))
     for batch, per_class in ((task.support, 2), (task.query, 4)):
-        assert batch.x.dtype == torch.float32
+        assert batch.x.dtype == (torch.int64 if task.spec.vocabulary else torch.float32)
         assert batch.x.shape[1:] == task.spec.features
         assert len(batch.x) == len(batch.labels)
         assert bool(batch.x.isfinite().all())
@@ -82,6 +94,9 @@ def test_form(name: str, split: Split, make: Make) -> None:
     if len(task.spec.features) == 3:
         x = torch.cat([task.support.x, task.query.x])
         assert 0 <= float(x.min()) < float(x.max()) <= 1
+    if task.spec.vocabulary:
+        x = torch.cat([task.support.x, task.query.x])
+        assert 0 <= int(x.min()) < int(x.max()) < task.spec.vocabulary
     assert task.spec.source in SOURCES
 
 
@@ -116,7 +131,7 @@ def test_one_way_one_shot_and_no_query(name: str, make: Make) -> None:
         assert task.spec.outputs == 1
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"sinusoid"}))
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_ranges_and_uneven_classes(name: str, make: Make) -> None:
     source = make(name, ways=(2, 4), shots=(1, 3), queries=1, balanced=False)
     tasks = [source.draw(Split.TRAIN, stream(seed)) for seed in range(40)]
@@ -131,18 +146,35 @@ def test_ranges_and_uneven_classes(name: str, make: Make) -> None:
         assert len(set(Counter(support.labels.tolist()).values())) == 1
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"sinusoid"}))
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_too_many_ways(name: str, make: Make) -> None:
     source = make(name, ways=5000, queries=1)
     with pytest.raises(InputError, match=rf"A task of 5000 classes .* of '{name}' has \d+: ask"):
         source.draw(Split.TEST, stream(0))
 
 
-@pytest.mark.parametrize("name", ["digits", "images", "omniglot"])
+@pytest.mark.parametrize("name", sorted(set(OF_CLASSES) - ROOMY))
 def test_too_few_drawings(name: str, make: Make) -> None:
     source = make(name, ways=2, shots=100, queries=900)
-    with pytest.raises(InputError, match=r"Class '.*' has \d+ images, but .* ask for 1000: lower"):
+    refused = rf"Class '.*' in the train part of '{name}' has \d+ examples, but .* ask for 1000: "
+    with pytest.raises(InputError, match=refused):
         source.draw(Split.TRAIN, stream(0))
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_meta_datasets_draws(name: str, make: Make) -> None:
+    settings: dict[str, Any] = {**META_DATASET, "ways": (3, 50)}
+    source = make(name, **settings)
+    sizes = []
+    for seed in range(6):
+        task = source.draw(Split.TRAIN, stream(seed))
+        counts = Counter(task.support.labels.tolist())
+        asked = Counter(task.query.labels.tolist())
+        assert set(counts) == set(asked) == set(range(task.spec.outputs))
+        assert len(set(asked.values())) == 1 and asked[0] <= 10
+        assert 3 <= task.spec.outputs <= 50 and len(task.support.x) <= 500
+        sizes.append(len(task.support.x) / task.spec.outputs)
+    assert len(set(sizes)) > 1
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

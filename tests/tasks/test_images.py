@@ -50,14 +50,14 @@ def test_a_class_with_one_image_works(tmp_path: Path, save: SaveImage) -> None:
     task = whole_task(scan_classes(tmp_path), size=8, channels=1)
     assert task.support.labels.tolist() == [0, 1]
     source = ImageFolder(tmp_path, ways=2, shots=1, queries=1)
-    with pytest.raises(InputError, match="has 1 images, but shots"):
+    with pytest.raises(InputError, match="has 1 examples, but shots"):
         source.draw(Split.TRAIN, stream(0))
 
 
 def test_two_classes_are_all_for_training(tmp_path: Path, save: SaveImage) -> None:
     save(tmp_path / "a" / "1.png")
     save(tmp_path / "b" / "1.png")
-    with pytest.raises(InputError, match="the test part of 'images' has 0: ask for at most 0"):
+    with pytest.raises(InputError, match="the test part of 'images' has 0: draw from another"):
         ImageFolder(tmp_path, ways=2).draw(Split.TEST, stream(0))
 
 

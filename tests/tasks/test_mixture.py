@@ -1,13 +1,18 @@
-"""Shares of a mixture, with sources that only say who they are."""
+"""Shares of a mixture, with sources that only say who they are, and images of one form."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 
 from metawright.errors import InputError
 from metawright.rng import stream
+from metawright.tasks.imbalance import META_DATASET
 from metawright.tasks.mixture import Mixture
+from metawright.tasks.mnist import MNIST
+from metawright.tasks.photos import CIFAR10, TrafficSigns
+from metawright.tasks.resize import resized
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 
 
@@ -41,6 +46,48 @@ def test_equal_without_weights() -> None:
     assert abs(counts["a test"] / 600 - 0.5) < 0.07
 
 
+def test_sources_of_other_sizes_and_channels_give_images_of_one_form(
+    mnist_root: Path, gtsrb_root: Path
+) -> None:
+    signs = TrafficSigns(gtsrb_root, ways=3, queries=2)
+    mixed = Mixture([MNIST(mnist_root, queries=2), signs], size=28, channels=1)
+    found = {}
+    for seed in range(8):
+        task = mixed.draw(Split.TRAIN, stream(seed))
+        assert task.spec.features == task.support.x.shape[1:] == task.query.x.shape[1:]
+        assert task.spec.features == (1, 28, 28)
+        found[task.spec.source] = task.spec.native_size
+    assert found == {"mnist": 28, "gtsrb": 32}
+    only = Mixture([signs], size=28, channels=1).draw(Split.TRAIN, stream(3))
+    rng = stream(3)
+    torch.multinomial(torch.ones(1), 1, generator=rng)
+    plain = signs.draw(Split.TRAIN, rng)
+    assert torch.equal(only.query.x, resized(plain.query.x, channels=1, size=28))
+    assert torch.equal(only.query.labels, plain.query.labels)
+
+
+def test_unseen_sources_give_test_tasks_only(
+    mnist_root: Path, cifar10_root: Path, gtsrb_root: Path
+) -> None:
+    mixed = Mixture(
+        [
+            TrafficSigns(gtsrb_root, **META_DATASET),
+            MNIST(mnist_root, splits="test", **META_DATASET),
+            CIFAR10(cifar10_root, splits="test", **META_DATASET),
+        ],
+        size=32,
+        channels=3,
+    )
+    drawn = {
+        split: Counter(mixed.draw(split, stream(seed, split)).spec.source for seed in range(30))
+        for split in (Split.TRAIN, Split.TEST)
+    }
+    assert set(drawn[Split.TRAIN]) == {"gtsrb"}
+    assert set(drawn[Split.TEST]) == {"gtsrb", "mnist", "cifar10"}
+    with pytest.raises(InputError, match="None of the mixed sources has classes in its train"):
+        Mixture([MNIST(mnist_root, splits="test")]).draw(Split.TRAIN, stream(0))
+
+
 def test_what_is_refused() -> None:
     a = _Named("a")
     with pytest.raises(InputError, match="at least one source, but got none"):
@@ -48,3 +95,6 @@ def test_what_is_refused() -> None:
     for weights in ([1], [1, -1], [0, 0], [1, float("nan")], [1, float("inf")]):
         with pytest.raises(InputError, match="`weights` must hold one number >= 0 a source"):
             Mixture([a, a], weights=weights)
+    for size, channels in ((0, 1), (8, 2)):
+        with pytest.raises(InputError, match=r"`size >= 1` and `channels` of 1 .* must hold"):
+            Mixture([a], size=size, channels=channels)

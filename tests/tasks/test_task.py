@@ -29,6 +29,13 @@ def test_spec_is_a_value() -> None:
     assert first.to_json()["kind"] == "classification"
 
 
+def test_specs_of_texts_and_those_written_before_there_were_any() -> None:
+    text = TaskSpec(Kind.CLASSIFICATION, (64,), 5, vocabulary=4096)
+    assert TaskSpec.from_json(text.to_json()) == text
+    old = {key: value for key, value in text.to_json().items() if key != "vocabulary"}
+    assert TaskSpec.from_json(old).vocabulary == 0
+
+
 def test_kinds_and_splits_are_their_names() -> None:
     assert [str(split) for split in Split] == ["train", "validation", "test"]
     assert Kind("regression") is Kind.REGRESSION

@@ -1,10 +1,11 @@
 """Many classes of images in one table, split by class, and tasks drawn from it.
 
-This is the ground under every image source: a source only says which images there are, how they
-are split and how a drawn image is distorted.
+This is the ground under every source of classes: a source only says which images (or texts, or
+signals) there are, how they are split and how a drawn image is distorted.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.rng import fork
+from metawright.tasks.imbalance import Imbalance, Shots
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 
 __all__ = ["Episode", "ImageClasses", "draw_episode", "split_classes"]
@@ -27,18 +29,21 @@ class Episode:
 
     Arguments:
         ways: classes in a task, a number or an inclusive range (cut to what there is).
-        shots: support examples of a class, a number or an inclusive range to draw from.
+        shots: support examples of a class, a number, an inclusive range to draw from, or an
+            `Imbalance` (which may also give fewer queries).
         queries: query examples of a class.
-        balanced: whether all classes of a task get the same number of shots.
+        balanced: where `shots` is a range, whether all classes of a task get the same number.
     """
 
     ways: int | tuple[int, int] = 5
-    shots: int | tuple[int, int] = 1
+    shots: Shots = 1
     queries: int = 15
     balanced: bool = True
 
     def __post_init__(self) -> None:
         for name, value in (("ways", self.ways), ("shots", self.shots)):
+            if isinstance(value, Imbalance):
+                continue
             ends = value if isinstance(value, tuple) else (value, value)
             if len(ends) != 2 or not all(isinstance(end, int) for end in ends):
                 raise InputError(
@@ -50,13 +55,22 @@ class Episode:
         if not isinstance(self.queries, int) or self.queries < 0:
             raise InputError(f"`queries` must be an integer >= 0, but got {self.queries!r}.")
 
+    @property
+    def wanted(self) -> int:
+        """Examples that a class must have to be in a task, whatever is drawn."""
+        if isinstance(self.shots, Imbalance):
+            return 2
+        return _range(self.shots)[1] + self.queries
+
 
 @dataclass(frozen=True)
 class ImageClasses:
-    """Images by class.
+    """Images by class; or texts, or signals.
 
     Arguments:
         images: (drawings, channels, height, width) uint8, ink bright; drawings sorted by class.
+            What is not uint8 is handed out as it is: signals (clips, bands, steps) float32, texts
+            (texts, tokens) int64.
         counts: drawings of each class, in class order.
         names: a name for each class.
         splits: class numbers of each part; parts share no class.
@@ -65,6 +79,9 @@ class ImageClasses:
             makes each draw another image). Support and query still share none where the class
             has two.
         native_size: larger side of the images before they were resized, for the task's spec.
+        vocabulary: how many token ids there are, for texts.
+        groups: a number for each drawing; drawings of a class with one number (frames of one
+            film) never lie on both sides of a task.
     """
 
     images: Tensor
@@ -74,6 +91,8 @@ class ImageClasses:
     rotations: int = 1
     reuse: bool = False
     native_size: int = 0
+    vocabulary: int = 0
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.names) or sum(self.counts) != len(self.images):
@@ -91,6 +110,27 @@ class ImageClasses:
     def size(self, split: Split) -> int:
         """How many classes (rotations counted) `split` offers."""
         return len(self.splits[split]) * self.rotations
+
+    @cached_property
+    def room(self) -> tuple[int, ...]:
+        """How many shots and queries together each class is sure to give."""
+        if self.groups is None:
+            return self.counts
+        # Support and query may each leave unused what a group has beyond its first drawing.
+        groups = self.groups.tolist()
+        return tuple(
+            count - (max(Counter(groups[start : start + count]).values()) - 1)
+            for start, count in zip(self.starts, self.counts, strict=True)
+        )
+
+    @cached_property
+    def smallest(self) -> dict[Split, int]:
+        """The class of each split that has the least room; splits without classes are left out."""
+        return {
+            split: min(part.tolist(), key=self.room.__getitem__)
+            for split, part in self.splits.items()
+            if len(part)
+        }
 
     def to(self, device: torch.device | str) -> "ImageClasses":
         """The same table with its images on another device."""
@@ -136,8 +176,8 @@ def draw_episode(
     """One task with classes of `split` only.
 
     Returns:
-        A task with x (examples, channels, height, width) float32 in 0..1 and labels 0 .. ways - 1,
-        sorted by class in both batches.
+        A task with x (examples, channels, height, width) float32 in 0..1, or the texts or signals
+        that the table holds, and labels 0 .. ways - 1, sorted by class in both batches.
 
     Raises:
         InputError: the split has too few classes, or a class too few drawings.
@@ -145,27 +185,53 @@ def draw_episode(
     available = table.size(split)
     low, high = _range(episode.ways)
     ways = _draw((low, max(low, min(high, available))), rng)
-    if ways > available:
-        raise InputError(
-            f"A task of {ways} classes was asked for, but the {split} part of '{source}' has "
-            f"{available}: ask for at most {available} ways."
-        )
-    shots = _shots(episode, ways, rng)
+    _check_size(table, episode, split, ways, source)
+    even = None if isinstance(episode.shots, Imbalance) else _shots(episode, ways, rng)
     chosen = torch.randperm(available, generator=rng)[:ways].tolist()
+    members = [int(table.splits[split][number // table.rotations]) for number in chosen]
+    shots, queries = (even, episode.queries) if even else _uneven(table, episode, members, rng)
     support, query, names = _Side(), _Side(), []
-    for label, number in enumerate(chosen):
-        member = int(table.splits[split][number // table.rotations])
+    for label, (number, member) in enumerate(zip(chosen, members, strict=True)):
         turn = number % table.rotations
         names.append(table.names[member] + (f" ({90 * turn} deg)" if turn else ""))
-        learned, judged = _pick(table, member, shots[label], episode.queries, rng)
+        learned, judged = _pick(table, member, shots[label], queries, rng)
         support.add(learned, label, turn)
         query.add(judged, label, turn)
     x, y = _images(table, support, query, rng, distort)
     cut = len(support.labels)
     spec = TaskSpec(
-        Kind.CLASSIFICATION, tuple(x.shape[1:]), ways, tuple(names), table.native_size, source
+        Kind.CLASSIFICATION,
+        tuple(x.shape[1:]),
+        ways,
+        tuple(names),
+        table.native_size,
+        source,
+        table.vocabulary,
     )
     return Task(Batch(x[:cut], y[:cut]), Batch(x[cut:], y[cut:]), spec)
+
+
+def _check_size(
+    table: ImageClasses, episode: Episode, split: Split, ways: int, source: str
+) -> None:
+    """Refuses a split that could not give every task; not only when it is drawn by chance."""
+    available = table.size(split)
+    if ways > available:
+        advice = f"ask for at most {available} ways" if available else "draw from another part"
+        raise InputError(
+            f"A task of {ways} classes was asked for, but the {split} part of '{source}' has "
+            f"{available}: {advice}, or split the classes otherwise."
+        )
+    small = table.smallest[split]
+    if not table.reuse and table.room[small] < episode.wanted:
+        shots = (
+            "one shot + one query" if isinstance(episode.shots, Imbalance) else "shots + queries"
+        )
+        raise InputError(
+            f"Class '{table.names[small]}' in the {split} part of '{source}' has "
+            f"{table.room[small]} examples, but {shots} ask for {episode.wanted}: lower the shots "
+            "or queries, add examples, or leave the class out."
+        )
 
 
 class _Side:
@@ -190,7 +256,8 @@ def _images(
     distort: Distort | None,
 ) -> tuple[Tensor, Tensor]:
     device = table.images.device
-    x = table.images[torch.tensor(support.picks + query.picks, device=device)].float() / 255
+    x = table.images[torch.tensor(support.picks + query.picks, device=device)]
+    x = x.float() / 255 if x.dtype == torch.uint8 else x
     turns = torch.tensor(support.turns + query.turns, device=device)
     for turn in range(1, table.rotations):
         mask = turns == turn
@@ -205,17 +272,34 @@ def _pick(
 ) -> tuple[list[int], list[int]]:
     """Drawings of a class for the support and for the query, none in both where it has two."""
     count, start, wanted = table.counts[member], table.starts[member], shots + queries
-    if not table.reuse and wanted > count:
-        raise InputError(
-            f"Class '{table.names[member]}' has {count} images, but shots + queries ask for "
-            f"{wanted}: lower the shots or queries, or add images."
-        )
-    order = (start + torch.randperm(count, generator=rng)).tolist()
+    picks = start + torch.randperm(count, generator=rng)
+    if table.groups is not None:
+        return _apart(picks, table.groups[picks], shots, queries)
+    order = picks.tolist()
     if not table.reuse:
         return order[:shots], order[shots:wanted]
     cut = min(max(round(count * shots / wanted), 1), count - 1) if count > 1 else 1
     learned, judged = order[:cut], order[cut:] or order
     return _again(learned, shots, rng), _again(judged, queries, rng)
+
+
+def _apart(picks: Tensor, groups: Tensor, shots: int, queries: int) -> tuple[list[int], list[int]]:
+    """The first `shots` drawings, and `queries` of other groups."""
+    # Drawings of a group side by side, groups as they were drawn: few groups are cut in two.
+    first = (groups[:, None] == groups).int().argmax(1)
+    order = torch.argsort(first, stable=True)
+    picks, groups = picks[order], groups[order]
+    others = picks[~torch.isin(groups, groups[:shots])]
+    return picks[:shots].tolist(), others[:queries].tolist()
+
+
+def _uneven(
+    table: ImageClasses, episode: Episode, members: Sequence[int], rng: torch.Generator
+) -> tuple[list[int], int]:
+    assert isinstance(episode.shots, Imbalance)
+    plenty = episode.shots.per_class + episode.queries
+    sizes = [plenty if table.reuse else table.room[member] for member in members]
+    return episode.shots.draw(sizes, episode.queries, rng)
 
 
 def _again(drawings: list[int], wanted: int, rng: torch.Generator) -> list[int]:
@@ -224,6 +308,7 @@ def _again(drawings: list[int], wanted: int, rng: torch.Generator) -> list[int]:
 
 
 def _shots(episode: Episode, ways: int, rng: torch.Generator) -> list[int]:
+    assert not isinstance(episode.shots, Imbalance)
     if episode.balanced:
         return [_draw(episode.shots, rng)] * ways
     return [_draw(episode.shots, rng) for _ in range(ways)]

@@ -17,6 +17,7 @@ from torch import Tensor
 from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.tasks.classes import Episode, ImageClasses, draw_episode
+from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 
 __all__ = ["Digits", "digit_classes"]
@@ -39,7 +40,7 @@ class Digits:
         self,
         *,
         ways: int | tuple[int, int] = 10,
-        shots: int | tuple[int, int] = 5,
+        shots: Shots = 5,
         queries: int = 50,
         balanced: bool = True,
         size: int = 8,

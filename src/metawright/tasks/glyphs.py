@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from metawright.rng import stream
 from metawright.tasks.classes import Episode, ImageClasses, draw_episode, split_classes
 from metawright.tasks.distort import Distortion
+from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 
 __all__ = ["Glyphs", "glyph_classes", "is_digit"]
@@ -43,7 +44,7 @@ class Glyphs:
         self,
         *,
         ways: int | tuple[int, int] = 5,
-        shots: int | tuple[int, int] = 1,
+        shots: Shots = 1,
         queries: int = 15,
         balanced: bool = True,
         size: int = 28,

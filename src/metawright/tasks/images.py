@@ -16,6 +16,7 @@ from metawright.tasks.classes import (
     split_classes,
 )
 from metawright.tasks.folder import ClassFolder, native_size, read_image, scan_classes
+from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 
 __all__ = ["ImageFolder", "read_classes", "whole_task"]
@@ -42,7 +43,7 @@ class ImageFolder:
         root: Path | str,
         *,
         ways: int | tuple[int, int] = 5,
-        shots: int | tuple[int, int] = 1,
+        shots: Shots = 1,
         queries: int = 15,
         balanced: bool = True,
         size: int = 28,
@@ -62,8 +63,7 @@ class ImageFolder:
         )
         table = read_classes(folder, size=size, channels=channels, splits=splits).to(device)
         # A class with few images gives a task more than one differently distorted copy of some.
-        wanted = queries + (shots if isinstance(shots, int) else shots[1])
-        few = distort is not None and min(table.counts) < wanted
+        few = distort is not None and min(table.counts) < self.episode.wanted
         self.table = replace(table, reuse=few)
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:

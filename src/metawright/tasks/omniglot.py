@@ -23,6 +23,7 @@ from torch import Tensor
 from metawright.errors import InputError
 from metawright.rng import stream
 from metawright.tasks.classes import Distort, Episode, ImageClasses, draw_episode
+from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 
 __all__ = ["DownloadProgress", "Omniglot", "omniglot_classes"]
@@ -89,7 +90,7 @@ class Omniglot:
         root: Path | str | None = None,
         *,
         ways: int | tuple[int, int] = 5,
-        shots: int | tuple[int, int] = 1,
+        shots: Shots = 1,
         queries: int = 15,
         balanced: bool = True,
         protocol: str = "random",

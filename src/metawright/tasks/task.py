@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
+    CONTROL = "control"
 
 
 class Split(StrEnum):
@@ -32,8 +33,10 @@ class Split(StrEnum):
 class Batch(NamedTuple):
     """Examples with their answers.
 
-    `x`: (examples, *features) float; `y`: (examples,) int64 for classification,
-    (examples, *targets) float for regression, or None where no answer is known.
+    `x`: (examples, *features) float, or int64 where it holds token ids (`TaskSpec.vocabulary`);
+    `y`: (examples,) int64 for classification,
+    (examples, *targets) float for regression, or None where no answer is known. For control an
+    example is an episode: `x` its noise, `y` what its rewards depend on.
     """
 
     x: Tensor
@@ -56,13 +59,16 @@ class TaskSpec:
     """What kind of problem a task is, in plain data.
 
     Arguments:
-        kind: classification or regression.
-        features: shape of one example, for images (channels, height, width).
-        outputs: number of classes (ways), or of regression targets.
+        kind: classification, regression or control.
+        features: shape of one example, for images (channels, height, width), for control
+            (horizon, actions).
+        outputs: number of classes (ways), of regression targets, or of entries of an action.
         classes: names of the classes in label order; empty for regression or when unnamed.
         native_size: the larger side of the images in pixels before they were resized to `features`
             (0: not an image or not resized). A profile of the task uses it.
         source: name of the source that the task was drawn from.
+        vocabulary: how many token ids there are, where the examples are texts: `x` then holds
+            0 .. vocabulary - 1, and 0 stands for no token. 0: not texts.
     """
 
     kind: Kind
@@ -71,6 +77,7 @@ class TaskSpec:
     classes: tuple[str, ...] = ()
     native_size: int = 0
     source: str = ""
+    vocabulary: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `TaskSpec.from_json` reads it back."""
