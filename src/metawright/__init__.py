@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from metawright.generators.bundle import Bundle, load_bundle
     from metawright.recipes.estimator import MetaClassifier
     from metawright.recipes.export import export_model as export
+    from metawright.recipes.fewshot.compare import Comparison, compare
+    from metawright.recipes.fewshot.run import FewShot, fewshot, load_fewshot
     from metawright.recipes.generate import Generated
     from metawright.recipes.meta_train import meta_train
     from metawright.recipes.predict import predict_paths as predict
@@ -33,6 +35,8 @@ __all__ = [
     "Budget",
     "Bundle",
     "BusyError",
+    "Comparison",
+    "FewShot",
     "Generated",
     "InputError",
     "MetaClassifier",
@@ -41,16 +45,21 @@ __all__ = [
     "TaskSpec",
     "VersionError",
     "__version__",
+    "compare",
     "export",
+    "fewshot",
     "generate",
     "load_bundle",
+    "load_fewshot",
     "meta_train",
     "predict",
     "report",
 ]
 
 _VERBS = {
+    "compare": "metawright.recipes.fewshot.compare:compare",
     "export": "metawright.recipes.export:export_model",
+    "fewshot": "metawright.recipes.fewshot.run:fewshot",
     "generate": "metawright.recipes.verbs:generate",
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
@@ -63,7 +72,9 @@ _get = attributes(
         ("BusyError", "InputError", "MetawrightError", "VersionError"), "metawright.errors"
     )
     | dict.fromkeys(("Bundle", "load_bundle"), "metawright.generators.bundle")
+    | dict.fromkeys(("FewShot", "load_fewshot"), "metawright.recipes.fewshot.run")
     | {
+        "Comparison": "metawright.recipes.fewshot.compare",
         "Budget": "metawright.engine.budget",
         "Generated": "metawright.recipes.generate",
         "MetaClassifier": "metawright.recipes.estimator",

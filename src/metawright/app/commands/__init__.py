@@ -10,6 +10,7 @@ torch. A wrong argument raises `InputError`; results go to stdout, all else thro
 from collections.abc import Callable
 
 from metawright.app.commands.export import export
+from metawright.app.commands.fewshot import fewshot
 from metawright.app.commands.generate import generate
 from metawright.app.commands.meta_train import meta_train
 from metawright.app.commands.predict import predict
@@ -24,5 +25,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "export": export,
     "meta-train": meta_train,
+    "fewshot": fewshot,
     "sources": sources,
 }

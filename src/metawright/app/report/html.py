@@ -73,9 +73,13 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[tuple[str, Sequence[s
     return f'<div class="scroll">{whole}</div>'
 
 
-def page(title: str, style: str, body: str) -> str:
-    """The whole page; its policy forbids scripts and anything from the network."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
+def page(title: str, style: str, body: str, *, images: bool = False) -> str:
+    """The whole page; its policy forbids scripts and anything from the network.
+
+    Arguments:
+        images: whether it shows images that are written into the page itself.
+    """
+    policy = "default-src 'none'; style-src 'unsafe-inline'" + ("; img-src data:" * images)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

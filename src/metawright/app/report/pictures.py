@@ -16,13 +16,16 @@ from metawright.app.report.drawing import Picture
 from metawright.app.report.facts import Facts
 from metawright.app.report.words import percent
 
-__all__ = ["NARROW", "all_pictures", "architectures", "confusions", "curve_chart", "flows",
-           "progress_chart", "test_chart"]  # fmt: skip
+__all__ = ["NARROW", "WIDTHS", "all_pictures", "architectures", "confusions", "curve_chart",
+           "flows", "progress_chart", "test_chart"]  # fmt: skip
 
 NARROW = 352.0
 """Width in pixels of a picture for a telephone."""
 
 _WIDE = 920.0
+
+WIDTHS = (_WIDE, NARROW)
+"""Widths of a chart that is drawn twice: for a page, and for a telephone."""
 
 
 def flows(facts: Facts) -> list[Flow]:
