@@ -5,7 +5,8 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHMARKS := $(filter-out benchmarks/harness.py benchmarks/write_results.py,$(wildcard benchmarks/*.py))
+MODULES := harness write_results cells meta_learning_cells
+BENCHMARKS := $(filter-out $(MODULES:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
 
 .PHONY: help install demo test lint types bench docs clean
 
