@@ -42,9 +42,9 @@ ABOUT = (
     "query points each, mean squared error after 0, 1, 5 and 10 steps of adaptation; coverage is "
     "the share of answers inside the central 90 % interval of those learners that give one. "
     "Characters: Omniglot, four blocks of 32 filters; queries one by one see nothing but the "
-    "support (inductive; 100 tasks at 20-way), queries together share batch statistics as in the papers "
-    "(transductive). Mixed: 5-way 1-shot at 28 x 28 in grey, trained on Omniglot, printed glyphs "
-    "and traffic signs together; MNIST and CIFAR-10 are never seen in training. ±: 95 % "
+    "support (inductive; 100 tasks at 20-way), queries together share batch statistics as in the "
+    "papers (transductive). Mixed: 5-way 1-shot at 28 x 28 in grey, trained on Omniglot, printed "
+    "glyphs and traffic signs together; MNIST and CIFAR-10 are never seen in training. ±: 95 % "
     "confidence over tasks, or over seeds where there are three or more. CPU-minutes a cell are "
     "stated in each table: the papers train for hours on a GPU."
 )
