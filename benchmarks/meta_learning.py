@@ -51,10 +51,10 @@ ABOUT = (
 
 
 def cells_of(minutes: float, seeds: int, *, quick: bool) -> list[Cell]:
-    """Every cell. `minutes` is for a cell of characters; regression takes a third of it."""
+    """Every cell. `minutes` is for a cell of characters; regression takes two thirds of it."""
     tasks = 3 if quick else 600
     shapes = SHAPES[:1] if quick else SHAPES
-    short = minutes if quick else minutes / 3
+    short = minutes if quick else 2 / 3 * minutes
     found = []
 
     def add(name: str, minutes: float, **settings: Any) -> None:

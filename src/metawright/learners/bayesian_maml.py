@@ -260,7 +260,7 @@ def build_bayesian_maml(
 
     The step size grows with the particles, because each score counts for one over their number:
     a particle then descends about as fast as MAML's start does. On sine waves, `fit` with batches
-    of 10 tasks, a learning rate of 1e-3 and the "cosine" schedule.
+    of 10 tasks, a learning rate of 1e-3, the "cosine" schedule and gradients clipped at 10.
     """
     classes = spec.kind is Kind.CLASSIFICATION
     count = particles or (5 if classes else 10)
