@@ -11,7 +11,12 @@ from torch.testing import assert_close
 from metawright.learners.maml import MAML
 from metawright.learners.prototypes import PrototypicalNetwork
 from metawright.models.backbones import TaskBatched, backbone
-from metawright.models.encoders import SignalEncoder, TextEncoder, sequence_model
+from metawright.models.encoders import (
+    NormalisedOver,
+    SignalEncoder,
+    TextEncoder,
+    sequence_model,
+)
 from metawright.params import Params, params_of
 from metawright.rng import stream
 from metawright.tasks.task import Batch, Kind, Task, TaskSpec
@@ -20,17 +25,18 @@ from metawright.training import fit
 DOUBLE = torch.float64
 TEXT = TaskSpec(Kind.CLASSIFICATION, (6,), 3, vocabulary=40)
 SIGNAL = TaskSpec(Kind.CLASSIFICATION, (4, 20), 3)
-SPECS = {"text": TEXT, "signal": SIGNAL}
+SPECS = {"text": TEXT, "signal": SIGNAL, "signal by example": SIGNAL}
 NAMES = pytest.mark.parametrize("name", sorted(SPECS))
 
 
 def _net(name: str, outputs: int = 3) -> nn.Module:
     rng = stream(0, "weights")
-    net: nn.Module = (
-        TextEncoder(40, outputs, rng=rng, width=6, layers=2)
-        if name == "text"
-        else SignalEncoder((4, 20), outputs, rng=rng, filters=5)
-    )
+    net: nn.Module
+    if name == "text":
+        net = TextEncoder(40, outputs, rng=rng, width=6, layers=2)
+    else:
+        over: NormalisedOver = "batch" if name == "signal" else "example"
+        net = SignalEncoder((4, 20), outputs, rng=rng, filters=5, over=over)
     net = net.to(DOUBLE)
     for key, value in net.named_parameters():  # ones and zeros would hide a swap
         value.data += 0.3 * torch.randn(value.shape, generator=stream(1, key), dtype=DOUBLE)
@@ -39,7 +45,7 @@ def _net(name: str, outputs: int = 3) -> nn.Module:
 
 def _inputs(name: str, *lead: int, seed: int = 0) -> Tensor:
     rng = stream(seed, "inputs")
-    if name == "signal":
+    if name != "text":
         return torch.randn(*lead, 4, 20, generator=rng, dtype=DOUBLE)
     ids = torch.randint(1, 40, (*lead, 6), generator=rng)
     return ids * (torch.arange(6) < torch.randint(1, 7, (*lead, 1), generator=rng))
@@ -60,19 +66,24 @@ def test_text_is_that_of_torchs_layers() -> None:
         assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_signal_is_that_of_torchs_layers() -> None:
-    net, x = cast(SignalEncoder, _net("signal")), _inputs("signal", 3)
+@pytest.mark.parametrize("name", ["signal", "signal by example"])
+def test_signal_is_that_of_torchs_layers(name: str) -> None:
+    net, x = cast(SignalEncoder, _net(name)), _inputs(name, 3)
     weights, expected = params_of(net), x
     assert net.blocks == 2
     for block in range(2):
         expected = functional.conv1d(expected, weights[f"conv{block}"], stride=2, padding=2)
         scale, shift = weights[f"scale{block}"], weights[f"shift{block}"]
-        expected = functional.group_norm(expected, 1, scale, shift).relu()
+        if name == "signal":
+            expected = functional.batch_norm(expected, None, None, scale, shift, training=True)
+        else:
+            expected = functional.group_norm(expected, 1, scale, shift)
+        expected = expected.relu()
     expected = functional.linear(expected.mean(2), weights["weight"], weights["bias"])
     assert_close(net(x), expected)
 
 
-@NAMES
+@pytest.mark.parametrize("name", ["text", "signal by example"])
 def test_one_example_is_predicted_as_many_are(name: str) -> None:
     net, x = _net(name), _inputs(name, 7)
     assert_close(torch.cat([net(one[None]) for one in x]), net(x))
@@ -182,6 +193,7 @@ def _task(name: str, seed: int) -> Task:
 def test_both_kinds_of_learner_can_use_them(name: str) -> None:
     spec = SPECS[name]
     encoder = sequence_model(spec, 0, stream(0))
+    assert not isinstance(encoder, SignalEncoder) or encoder.normalised == ()
     model = sequence_model(spec, spec.outputs, stream(0))
     assert encoder is not None and model is not None
     tasks = [_task(name, seed) for seed in range(4)]

@@ -29,9 +29,13 @@ def test_tasks_hold_ids_and_say_how_many(texts_root: Path) -> None:
     assert task.support.x.dtype == torch.int64 and int(task.support.x.max()) < 99
 
 
-def test_tokens_are_dropped_from_training_texts_only(texts_root: Path) -> None:
-    whole = Texts(texts_root, ways=3, queries=4, drop=0)
-    some = Texts(texts_root, ways=3, queries=4, drop=0.4)
+@pytest.mark.parametrize("name", ["texts", "clinc150"])
+def test_tokens_are_dropped_from_training_texts_only(
+    name: str, texts_root: Path, clinc150_root: Path
+) -> None:
+    make, root = (Texts, texts_root) if name == "texts" else (Clinc150, clinc150_root)
+    whole = make(root, ways=3, queries=4, drop=0)
+    some = make(root, ways=3, queries=4, drop=0.4)
     kept, total = 0, 0
     for seed in range(10):
         for split in Split:
@@ -43,7 +47,7 @@ def test_tokens_are_dropped_from_training_texts_only(texts_root: Path) -> None:
                 assert torch.equal(cut, full)
     assert abs(kept / total - 0.6) < 0.05
     with pytest.raises(InputError, match="0 <= share < 1, but got 1"):
-        Texts(texts_root, drop=1)
+        make(root, drop=1)
 
 
 def test_a_table_of_the_users(tmp_path: Path) -> None:

@@ -1,23 +1,28 @@
 """Small networks for texts and for signals, made to be adapted or to be nearest-mean encoders.
 
 As the networks of `models.backbones` they hold plain parameters and are written once, for a stack
-of weights: `forward_tasks` runs every task with its own copy, `forward` is the stack of one. Every
-example is normalised by itself, so nothing is kept between calls, and one example is predicted as
-a thousand are. Normalisation has no fused scale and shift (pytorch/functorch#534).
+of weights: `forward_tasks` runs every task with its own copy, `forward` is the stack of one. They
+keep no running statistics, and normalisation has no fused scale and shift, whose second
+derivatives are wrong under `torch.func.vmap` (pytorch/functorch#534).
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metawright.models.normalisation import normalise
 from metawright.params import Params, params_of
 from metawright.tasks.task import Kind, TaskSpec
 
-__all__ = ["SignalEncoder", "TextEncoder", "sequence_model"]
+__all__ = ["NormalisedOver", "SignalEncoder", "TextEncoder", "sequence_model"]
+
+NormalisedOver = Literal["batch", "example"]
 
 _EPSILON = 1e-5
+_KERNEL = 5  # steps: 50 ms of a spectrogram in the first block, about one sound of speech
 
 
 class TextEncoder(nn.Module):
@@ -105,6 +110,10 @@ class SignalEncoder(nn.Module):
         rng: draws the first weights.
         filters: channels of every block.
         blocks: number of blocks; default as many as leave four steps or more, at most ten.
+        over: "batch" normalises each channel over the examples at hand (by the policy that is in
+            force, see `models.normalisation`): without it MAML does not leave its first plateau.
+            "example" normalises each example by itself, so that one is encoded as a thousand are:
+            what a nearest-mean encoder needs.
 
     Example:
         >>> import torch
@@ -123,6 +132,7 @@ class SignalEncoder(nn.Module):
         rng: torch.Generator,
         filters: int = 64,
         blocks: int | None = None,
+        over: NormalisedOver = "batch",
     ) -> None:
         super().__init__()
         bands, steps = shape
@@ -134,6 +144,7 @@ class SignalEncoder(nn.Module):
                 f"(shape={shape}, filters={filters}, blocks={blocks})."
             )
         self.blocks, self.outputs, self.features = blocks, outputs, filters
+        self.over: NormalisedOver = over
         for block in range(blocks):
             weight = torch.empty(filters, bands if block == 0 else filters, _KERNEL)
             nn.init.xavier_uniform_(weight, generator=rng)
@@ -156,27 +167,33 @@ class SignalEncoder(nn.Module):
         for block in range(self.blocks):
             weight = params[f"conv{block}"].flatten(0, 1)
             x = functional.conv1d(x, weight, stride=2, padding=_KERNEL // 2, groups=tasks)
-            x = functional.group_norm(x, tasks, eps=_EPSILON)
+            if self.over == "batch":
+                x = normalise(x, self, block)
+            else:
+                x = functional.group_norm(x, tasks, eps=_EPSILON)
             scale, shift = params[f"scale{block}"].flatten(), params[f"shift{block}"].flatten()
             x = functional.relu(x * scale[:, None] + shift[:, None])
         features = x.mean(2).reshape(examples, tasks, -1).transpose(0, 1)
         return _head(features, params) if self.outputs else features
 
-
-_KERNEL = 5  # steps: 50 ms of a spectrogram in the first block, about one sound of speech
+    @property
+    def normalised(self) -> tuple[int, ...]:
+        """Channels of the normalisations that follow a policy: see `Normalised`."""
+        return (self.features,) * self.blocks if self.over == "batch" else ()
 
 
 def sequence_model(spec: TaskSpec, outputs: int, rng: torch.Generator) -> nn.Module | None:
     """The network for tasks of `spec` where they are texts or signals; None for other inputs.
 
     Arguments:
-        outputs: width of the linear head; 0 for an encoder.
+        outputs: width of the linear head; 0 for an encoder, which sees every example by itself.
     """
     if spec.vocabulary:
         return TextEncoder(spec.vocabulary, outputs, rng=rng)
     if len(spec.features) == 2 and spec.kind is not Kind.CONTROL:
         bands, steps = spec.features
-        return SignalEncoder((bands, steps), outputs, rng=rng)
+        over: NormalisedOver = "batch" if outputs else "example"
+        return SignalEncoder((bands, steps), outputs, rng=rng, over=over)
     return None
 
 

@@ -82,10 +82,7 @@ class Clinc150:
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:
         """One task of intents of `split`."""
-        distort = self.dropout if split is Split.TRAIN and self.dropout.share else None
-        return draw_episode(
-            self.table, self.episode, split, rng, distort=distort, source=self.name
-        )
+        return _draw(self, split, rng)
 
 
 class Texts:
@@ -146,10 +143,7 @@ class Texts:
 
     def draw(self, split: Split, rng: torch.Generator) -> Task:
         """One task of classes of `split`."""
-        distort = self.dropout if split is Split.TRAIN and self.dropout.share else None
-        return draw_episode(
-            self.table, self.episode, split, rng, distort=distort, source=self.name
-        )
+        return _draw(self, split, rng)
 
 
 def text_classes(
@@ -170,6 +164,14 @@ def text_classes(
         tuple(texts),
         splits,
         vocabulary=vocabulary,
+    )
+
+
+def _draw(source: Clinc150 | Texts, split: Split, rng: torch.Generator) -> Task:
+    """One task; tokens are dropped in training only."""
+    distort = source.dropout if split is Split.TRAIN and source.dropout.share else None
+    return draw_episode(
+        source.table, source.episode, split, rng, distort=distort, source=source.name
     )
 
 
