@@ -66,3 +66,10 @@ def test_wrong_paths(pictures: Path, tmp_path: Path) -> None:
 def test_it_loads_no_torch() -> None:
     program = "import metawright.recipes.inputs, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_few_shot_run_is_no_generated_model(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 1, "kind": "fewshot"}')
+    assert read_run(tmp_path, model=False)["kind"] == "fewshot"
+    with pytest.raises(InputError, match=r"is a few-shot run: .* `metawright\.load_fewshot`"):
+        read_run(tmp_path)

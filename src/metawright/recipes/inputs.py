@@ -42,6 +42,11 @@ def read_run(run: Path, *, model: bool = True) -> dict[str, Any]:
             f"The run '{run}' has format {told['format']}, but this metawright reads format "
             f"{_FORMAT}: use the metawright that made it, or generate again."
         )
+    if model and "kind" in told:
+        raise InputError(
+            f"'{run}' is a few-shot run: its learner adapts to tasks of its kind, from Python, by "
+            "`metawright.load_fewshot` (docs/fewshot.md)."
+        )
     if model and not (run / "model.json").is_file():
         raise InputError(
             f"The run '{run}' has no model yet (its status is '{told.get('status', 'unknown')}'): "

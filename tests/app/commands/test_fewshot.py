@@ -210,3 +210,13 @@ def test_a_process_that_was_killed_goes_on(tmp_path: Path) -> None:
     subprocess.run([*command, str(tmp_path / "run")], check=True, capture_output=True)
     for name in ("last.safetensors", "weights.safetensors", "samples.json"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_verbs_of_generated_models_know_it(finished: Path, capsys: Capture) -> None:
+    (finished / "report.html").unlink()
+    app = build(COMMANDS)
+    assert run(app, ["report", str(finished)]) == 0
+    assert capsys.readouterr().out == f"{finished / 'report.html'}\n"
+    assert (finished / "report.html").is_file()
+    assert run(app, ["export", str(finished)]) == 2
+    assert "is a few-shot run" in capsys.readouterr().err

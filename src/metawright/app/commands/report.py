@@ -9,7 +9,9 @@ __all__ = ["report"]
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder that `metawright generate` wrote.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder that `metawright generate` or `fewshot` wrote.")
+    ],
     pictures: Annotated[
         bool, typer.Option(help="Write the pictures as PNG files too (RUN/pictures).")
     ] = True,
@@ -17,6 +19,11 @@ def report(
     """Write the report of a run: a page that needs no other file, and its pictures."""
     from metawright.recipes.inputs import read_run
 
+    if "kind" in read_run(run, model=False):
+        from metawright.app.report.fewshot.page import write_fewshot_report
+
+        typer.echo(write_fewshot_report(run))
+        return
     read_run(run)
     from metawright.app.report import write_report
 
