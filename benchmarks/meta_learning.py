@@ -141,13 +141,20 @@ def online_table(found: Mapping[str, Any]) -> Any:
     for learner in WAVES:
         seeds = [f["online"] for f in by_seed(found, f"sinusoid-{learner}") if "online" in f]
         if seeds:
-            rows.append([learner, *(
-                f"{statistics.fmean(s[i]['online'] for s in seeds):.2f} "
-                f"({statistics.fmean(s[i]['anew'] for s in seeds):.2f})" for i in range(4)
-            )])  # fmt: skip
+            cells = []
+            for place in range(4):
+                online, anew = (_mean([s[place][k] for s in seeds]) for k in ("online", "anew"))
+                cells.append(f"{online} ({anew})")
+            rows.append([learner, *cells])
     columns = ["learner", *(f"after {count}" for count in (1, 2, 5, 10))]
     title = "Sine waves, points one after another: error online (adapted anew to all so far)"
     return {"title": title, "columns": columns, "rows": rows}
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """None is a number that was not finite."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.fmean(known):.2f}" if len(known) == len(values) else "diverged"
 
 
 def characters_table(found: Mapping[str, Any], protocol: str) -> Any:

@@ -163,8 +163,11 @@ def install(folder: Path, *, patient: bool) -> dict[str, str]:
 def _reason(text: str) -> str:
     """The line that says most in what pip printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if "error:" in line.lower()]
-    return (told or lines or ["pip failed and said nothing"])[0][:200]
+    for sign in ("fatal error", "Error: ", "error: command", "ERROR", ""):
+        for line in lines:
+            if sign in line:
+                return line[:200]
+    return "pip failed and said nothing"
 
 
 @contextmanager
@@ -178,15 +181,24 @@ def contenders(names: Sequence[str], folder: Path) -> Iterator[dict[str, Contend
         yield found
 
 
-def measure(cell: Cell, crew: Mapping[str, Contender], rounds: int) -> Measured:
-    """A cell: everybody gets ready, then they take turns."""
+def measure(
+    cell: Cell, crew: Mapping[str, Contender], rounds: int, threads: Sequence[int]
+) -> Measured:
+    """A cell: everybody gets ready, then they take turns.
+
+    Arguments:
+        cell: the job.
+        crew: who takes part.
+        rounds: turns of each.
+        threads: numbers of threads among which a peer's better one is looked for.
+    """
     found = Measured(cell)
     counts: dict[str, int] = {}
     for name, contender in crew.items():
         answer = contender.ask("open", cell=cell.to_json(), workers=cores())
         if "error" not in answer:
             found.memory[name] = {"before": answer["mib"]}
-            answer = _prepare(contender, cell, found, counts)
+            answer = _prepare(contender, found, counts, threads)
         if "error" in answer:
             found.missing[name] = answer["error"]
     order = list(counts)
@@ -204,24 +216,26 @@ def measure(cell: Cell, crew: Mapping[str, Contender], rounds: int) -> Measured:
 
 
 def _prepare(
-    contender: Contender, cell: Cell, found: Measured, counts: dict[str, int]
+    contender: Contender, found: Measured, counts: dict[str, int], threads: Sequence[int]
 ) -> dict[str, Any]:
-    """Finds the better number of threads of a peer; metawright chooses for itself."""
+    """Finds a peer's better number of threads, and how many tasks it is timed on; metawright
+    chooses for itself."""
+    cell = found.cell
     name = contender.name
     if name == OURS:
-        answer = contender.ask("time", tasks=cell.tasks, warm=True)
+        answer = contender.ask("choose", tasks=cell.tasks)
         found.way = answer.get("way", "")
         if "error" not in answer:
             counts[name] = cell.tasks
         return answer
     tries: dict[int, float] = {}
     few = min(8, cell.tasks)
-    for threads in sorted({1, cores()}):
-        answer = contender.ask("time", tasks=few, threads=threads, warm=True)
+    for number in threads:
+        answer = contender.ask("time", tasks=few, threads=number, warm=True)
         if "error" in answer:
             return answer
-        tries[threads] = answer["seconds"]
-    found.threads[name] = min(tries, key=lambda threads: tries[threads])
+        tries[number] = answer["seconds"]
+    found.threads[name] = min(tries, key=lambda number: tries[number])
     whole = tries[found.threads[name]] / few * cell.tasks
     counts[name] = few if whole > LONG else cell.tasks
     return {}
@@ -258,7 +272,8 @@ def scaling(folder: Path, *, quick: bool) -> list[dict[str, Any]]:
         for workers in range(cores() if quick else 1, cores() + 1):
             crew[OURS].ask("open", cell=cell.to_json(), how="processes", workers=workers)
             for tasks in sizes:
-                answer = crew[OURS].ask("time", tasks=tasks, warm=True)
+                crew[OURS].ask("choose", tasks=tasks)
+                answer = crew[OURS].ask("time", tasks=tasks)
                 if "error" in answer:
                     raise RuntimeError(f"{workers} workers: {answer['error']}")
                 speed = tasks / answer["seconds"]
@@ -362,7 +377,7 @@ def run_all(chosen: Sequence[Cell], folder: Path, rounds: int, quick: bool) -> l
         for _, several in groupby(chosen, key=lambda cell: "" if quick else cell.group):
             with contenders(names, folder) as crew:
                 for number, cell in enumerate(several):
-                    one = measure(cell, crew, rounds)
+                    one = measure(cell, crew, rounds, [1] if quick else sorted({1, cores()}))
                     one.missing |= missing
                     # Worker processes take seconds to start: they are compared once a group.
                     more = [] if number else ["processes"]

@@ -264,8 +264,11 @@ def _answer(contender: Peer | Ours, asked: dict[str, Any]) -> dict[str, Any]:
         if asked.get("threads"):
             torch.set_num_threads(asked["threads"])
         if asked.get("warm"):
-            contender.run(asked["tasks"])
-        return {"seconds": _seconds(contender, asked["tasks"]), "way": contender.way()}
+            contender.run(min(2, asked["tasks"]))
+        return {"seconds": _seconds(contender, asked["tasks"])}
+    if asked["do"] == "choose":
+        contender.run(asked["tasks"])
+        return {"way": contender.way()}
     if asked["do"] == "exact":
         grads = {
             name: g.detach().contiguous() for name, g in contender.exact(how, workers).items()
