@@ -400,7 +400,9 @@ def main() -> int:
     began = time.monotonic()
     rounds = 1 if flags.quick else flags.rounds
     chosen = [cell for cell in cells(flags.quick) if flags.only in cell.name]
-    found = run_all(chosen, flags.peers.resolve(), rounds, flags.quick)
+    if not chosen and flags.only != "scaling":
+        parser.error(f"no cell is named like {flags.only!r}")
+    found = run_all(chosen, flags.peers.resolve(), rounds, flags.quick) if chosen else []
     scaled = flags.only in ("", "scaling")
     rows = scaling(flags.peers.resolve(), quick=flags.quick) if scaled else []
     result = {

@@ -65,7 +65,8 @@ def test_processes_agree_and_are_chosen_among(draw_tasks: DrawTasks) -> None:
     tasks = draw_tasks(5)
     with run_tasks(learner, "processes", workers=2) as runner:
         found = runner.gradients(tasks, stream(2)).grads
-        assert set(runner.seconds) == {Way("loop", True), Way("stack", True)}
+        assert set(runner.seconds) == {Way("loop", single=True), Way("stack", single=True)}
+        assert [way.processes for way in runner.chosen.values()] == [True]
     assert_close(found, _grads(learner, "loop", tasks), rtol=1e-9, atol=1e-12)
 
 
@@ -74,9 +75,9 @@ def test_auto_stacks_perceptrons_and_tries_once_a_size() -> None:
     learner = MAML(MLP(1, 1, rng=stream(0)), inner_lr=0.01)
     with run_tasks(learner, workers=1) as runner:
         runner.gradients(waves, stream(1))
-        assert list(runner.chosen.values()) == [Way("stack", False)]
+        assert [way.batching for way in runner.chosen.values()] == ["stack"]
         seconds = runner.seconds
-        assert seconds[Way("stack", False)] < seconds[Way("loop", False)]
+        assert seconds[Way("stack", single=True)] < seconds[Way("loop", single=True)]
         runner.gradients(waves[:15], stream(1))
         runner.gradients(waves, stream(1))
         assert runner.seconds is seconds or len(runner.chosen) == 2
@@ -112,7 +113,7 @@ def test_a_learner_without_a_choice_runs_as_it_does(draw_tasks: DrawTasks) -> No
     runner = run_tasks(learner, workers=1)
     expected = learner.gradients(tasks, stream(0)).grads
     assert_close(runner.gradients(tasks, stream(0)).grads, expected)
-    assert [str(way) for way in runner.chosen.values()] == ["as the learner does"]
+    assert [str(way) for way in runner.chosen.values()] == ["as the learner does, with one thread"]
     with pytest.raises(ValueError, match="how='stack' is not for this PrototypicalNetwork"):
         run_tasks(learner, "stack")
 

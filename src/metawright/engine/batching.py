@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metawright.engine.task_processes import TaskProcesses, cores
-from metawright.errors import InputError, MetawrightError
+from metawright.errors import MetawrightError
 from metawright.learners.adaptable import check_adaptable
 from metawright.learners.learner import Learner, Predictor
 from metawright.learners.maml import MAML
@@ -37,14 +37,17 @@ _WORTH = 0.03  # seconds of a batch from which processes may pay for their messa
 
 
 class Way(NamedTuple):
-    """How tasks are run: the learner's `batching` (None: it knows only one), and by whom."""
+    """How tasks are run: the learner's `batching` (None: it knows only one); by worker processes
+    or by this one; and, in this one, whether by a single thread or by as many as torch has."""
 
     batching: str | None
-    processes: bool
+    processes: bool = False
+    single: bool = False
 
     def __str__(self) -> str:
         name = self.batching or "as the learner does"
-        return f"{name}, in processes" if self.processes else name
+        where = "in processes" if self.processes else "with one thread" if self.single else ""
+        return f"{name}, {where}" if where else name
 
 
 def run_tasks(learner: Learner, how: How = "auto", *, workers: int | None = None) -> "TaskRunner":
@@ -86,6 +89,7 @@ class TaskRunner:
     Attributes:
         chosen: the way for each size of batch that was met.
         seconds: seconds a task that the latest trial measured, by way.
+        failed: why a way is out.
     """
 
     def __init__(self, learner: Learner, how: How, workers: int) -> None:
@@ -94,7 +98,8 @@ class TaskRunner:
         self.workers = workers
         self.chosen: dict[tuple[int, ...], Way] = {}
         self.seconds: dict[Way, float] = {}
-        self._ways = _ways(learner, how)
+        self.failed: dict[Way, Exception] = {}
+        self._batchings = _batchings_for(learner, how)
         self._processes: TaskProcesses | None = None
 
     def __enter__(self) -> Self:
@@ -136,7 +141,7 @@ class TaskRunner:
         return self._run(self.chosen[size], batch, fork(rng))
 
     def _run(self, way: Way, batch: Sequence[Task], rng: torch.Generator) -> Step:
-        with _set(self.learner, way.batching):
+        with _set(self.learner, way):
             if not way.processes:
                 return self.learner.gradients(batch, rng)
             if self._processes is None or not self._processes.running:
@@ -145,43 +150,62 @@ class TaskRunner:
 
     def _fastest(self, batch: Sequence[Task]) -> Way:
         """The way in which the batch takes the least time."""
-        if len(self._ways) == 1:
-            return self._ways[0]
-        self.seconds, failed = {}, []
-        for way in self._ways:
-            # An unpromising trial is a long one: processes take seconds to start.
-            if way.processes and self.how == "auto" and not self._worth_processes(batch):
+        if self.how not in ("auto", "processes"):
+            return Way(self.how)
+        self.seconds = {}
+        # What is best with one thread is best in a worker, which has one.
+        tried = [Way(batching, single=self._on_cpu) for batching in self._batchings]
+        if self.how == "processes" and len(tried) == 1:
+            return Way(tried[0].batching, processes=True)
+        best = self._best(tried, batch)
+        if self.how == "processes":
+            return Way(best.batching, processes=True)
+        if best.single and torch.get_num_threads() > 1:
+            best = self._best([best, Way(best.batching)], batch)
+        if self._worth_processes(batch):
+            best = self._best([best, Way(best.batching, processes=True)], batch)
+        return best
+
+    def _best(self, ways: Sequence[Way], batch: Sequence[Task]) -> Way:
+        """The fastest of some ways; those that fail are out, unless all do."""
+        for way in ways:
+            if way in self.seconds:
                 continue
             try:
                 self.seconds[way] = self._try(way, batch)
-            except MetawrightError as error:
-                if not isinstance(error, InputError):
-                    raise
-                failed.append(error)
-        if not self.seconds:
-            raise failed[0]
+            except (RuntimeError, MetawrightError) as error:
+                self.failed[way] = error
+        done = [way for way in ways if way in self.seconds]
+        if not done:
+            raise self.failed[ways[0]]
         # Other processes take memory: they must be worth it.
-        return min(self.seconds, key=lambda w: self.seconds[w] * (_DEAR if w.processes else 1))
+        return min(done, key=lambda way: self.seconds[way] * (_DEAR if way.processes else 1))
+
+    @property
+    def _on_cpu(self) -> bool:
+        return all(value.device.type == "cpu" for _, value in self.named_parameters())
 
     def _worth_processes(self, batch: Sequence[Task]) -> bool:
-        enough = self.workers > 1 and len(batch) > 1
-        on_cpu = all(value.device.type == "cpu" for _, value in self.named_parameters())
-        return enough and on_cpu and min(self.seconds.values()) * len(batch) > _WORTH
+        enough = self.workers > 1 and len(batch) > 1 and self._on_cpu
+        # A trial of processes is a long one: they take seconds to start.
+        return enough and min(self.seconds.values()) * len(batch) > _WORTH
 
     def _try(self, way: Way, batch: Sequence[Task]) -> float:
         """Seconds a task; the learner stays as it was."""
         buffers = {name: value.clone() for name, value in self.named_buffers()}
         few = min(len(batch), 2 * self.workers)
-        with torch.random.fork_rng():
-            self._timed(way, batch[:few])  # the first time everything takes longer
-            seconds = self._timed(way, batch[:few]) / few
-            if seconds * few < _ENOUGH:
+        try:
+            with torch.random.fork_rng():
+                self._timed(way, batch[:few])  # the first time everything takes longer
+                seconds = self._timed(way, batch[:few]) / few
+                if seconds * few >= _ENOUGH:
+                    return seconds
                 many = batch[: max(few, int(_ENOUGH / max(seconds, 1e-6)))]
-                seconds = min(self._timed(way, many) for _ in range(3)) / len(many)
-        with torch.no_grad():
-            for name, value in self.named_buffers():
-                value.copy_(buffers[name])
-        return seconds
+                return min(self._timed(way, many) for _ in range(3)) / len(many)
+        finally:
+            with torch.no_grad():
+                for name, value in self.named_buffers():
+                    value.copy_(buffers[name])
 
     def _timed(self, way: Way, batch: Sequence[Task]) -> float:
         began = time.perf_counter()
@@ -193,8 +217,8 @@ class TaskRunner:
         return time.perf_counter() - began
 
 
-def _ways(learner: Learner, how: How) -> list[Way]:
-    """The ways that `how` leaves open, in the order in which they are tried."""
+def _batchings_for(learner: Learner, how: How) -> list[str | None]:
+    """What `learner.batching` is to be, or is to be chosen from."""
     own = _batchings(learner)
     if how in ("loop", "stack", "vmap"):
         if how not in own:
@@ -203,14 +227,10 @@ def _ways(learner: Learner, how: How) -> list[Way]:
                 f"how={how!r} is not for this {type(learner).__name__}: its model or it {reason}; "
                 "use 'auto'."
             )
-        return [Way(how, processes=False)]
+        return [how]
     # A model that can be stacked is slower under vmap; a trial would only take time.
     tried: list[str | None] = [way for way in own if way != "vmap" or "stack" not in own]
-    tried = tried or [None]
-    in_processes = [Way(batching, processes=True) for batching in tried]
-    if how == "processes":
-        return in_processes
-    return [*(Way(batching, processes=False) for batching in tried), *in_processes]
+    return tried or [None]
 
 
 def _batchings(learner: Learner) -> list[str]:
@@ -239,17 +259,21 @@ def _against_vmap(learner: Learner) -> str:
 
 
 @contextmanager
-def _set(learner: Learner, batching: str | None) -> Iterator[None]:
-    """The learner with another `batching` for a while."""
-    if batching is None:
-        yield
-        return
-    changed = cast(Any, learner)
-    before, changed.batching = changed.batching, batching
+def _set(learner: Learner, way: Way) -> Iterator[None]:
+    """The learner, and torch's threads, as a way wants them."""
+    changed, threads = cast(Any, learner), torch.get_num_threads()
+    before = changed.batching if way.batching is not None else None
     try:
+        if way.batching is not None:
+            changed.batching = way.batching
+        if way.single:
+            torch.set_num_threads(1)
         yield
     finally:
-        changed.batching = before
+        if way.batching is not None:
+            changed.batching = before
+        if way.single:
+            torch.set_num_threads(threads)
 
 
 def _size(batch: Sequence[Task]) -> tuple[int, ...]:
