@@ -34,6 +34,7 @@ processes, each by the fastest of the others. `auto`: the fastest of all."""
 _ENOUGH = 0.1  # seconds that a trial should take
 _DEAR = 1.1  # how many times as fast processes must be
 _WORTH = 0.03  # seconds of a batch from which processes may pay for their messages
+_SHARE = 8  # tasks a worker, on which processes are tried
 
 
 class Way(NamedTuple):
@@ -163,16 +164,20 @@ class TaskRunner:
         if best.single and torch.get_num_threads() > 1:
             best = self._best([best, Way(best.batching)], batch)
         if self._worth_processes(batch):
-            best = self._best([best, Way(best.batching, processes=True)], batch)
+            # A batch costs processes a message each, which a few tasks would not repay.
+            rivals = [best, Way(best.batching, processes=True)]
+            self.seconds.pop(best)
+            best = self._best(rivals, batch, least=_SHARE * self.workers)
         return best
 
-    def _best(self, ways: Sequence[Way], batch: Sequence[Task]) -> Way:
-        """The fastest of some ways; those that fail are out, unless all do."""
+    def _best(self, ways: Sequence[Way], batch: Sequence[Task], *, least: int = 0) -> Way:
+        """The fastest of some ways, timed on `least` tasks or more; those that fail are out,
+        unless all do."""
         for way in ways:
             if way in self.seconds:
                 continue
             try:
-                self.seconds[way] = self._try(way, batch)
+                self.seconds[way] = self._try(way, batch, least)
             except (RuntimeError, MetawrightError) as error:
                 self.failed[way] = error
         done = [way for way in ways if way in self.seconds]
@@ -190,14 +195,15 @@ class TaskRunner:
         # A trial of processes is a long one: they take seconds to start.
         return enough and min(self.seconds.values()) * len(batch) > _WORTH
 
-    def _try(self, way: Way, batch: Sequence[Task]) -> float:
+    def _try(self, way: Way, batch: Sequence[Task], least: int = 0) -> float:
         """Seconds a task; the learner stays as it was."""
         buffers = {name: value.clone() for name, value in self.named_buffers()}
-        few = min(len(batch), 2 * self.workers)
+        few = min(len(batch), max(least, 2 * self.workers))
         try:
             with torch.random.fork_rng():
                 self._timed(way, batch[:few])  # the first time everything takes longer
-                seconds = self._timed(way, batch[:few]) / few
+                rounds = 2 if least else 1
+                seconds = min(self._timed(way, batch[:few]) for _ in range(rounds)) / few
                 if seconds * few >= _ENOUGH:
                     return seconds
                 many = batch[: max(few, int(_ENOUGH / max(seconds, 1e-6)))]
