@@ -170,3 +170,11 @@ def test_refuses_what_cannot_be() -> None:
         ContextFiLM(_perceptron(), 0, rng=stream(0))
     with pytest.raises(ValueError, match=r"sites of 0\.\.1, but got \[2\]"):
         ContextFiLM(_perceptron(), 2, rng=stream(0), at=[2])
+
+
+def test_texts_and_signals_are_refused_in_a_sentence() -> None:
+    texts = TaskSpec(Kind.CLASSIFICATION, (12,), 3, vocabulary=50)
+    with pytest.raises(ValueError, match="must stand beside numbers, but the examples are tokens"):
+        context_network(texts, stream(0))
+    with pytest.raises(ValueError, match="but that of these tasks is TextEncoder"):
+        film_network(texts, stream(0))

@@ -256,7 +256,7 @@ def build_cavia(spec: TaskSpec, rng: torch.Generator, **settings: Any) -> TaskPa
 
 def build_film(spec: TaskSpec, rng: torch.Generator, **settings: Any) -> TaskParameters:
     """A scale and shift for every channel, on the network of the MAML paper, with the steps and
-    rates of `build_cavia`; but for numbers 0.1, for more diverges.
+    rates of `build_cavia`; but for numbers the rate is 0.1.
 
     Arguments:
         settings: of `TaskParameters`, in place of these.

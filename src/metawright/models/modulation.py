@@ -200,7 +200,13 @@ def modulate(
 
 def context_network(spec: TaskSpec, rng: torch.Generator) -> ContextInput | ContextFiLM:
     """The papers' backbone for tasks of `spec` with a context, as CAVIA has it: for images 100
-    entries that scale and shift the channels, for everything else 5 beside the input."""
+    entries that scale and shift the channels, for everything else 5 beside the input.
+
+    Raises:
+        ValueError: the tasks are texts, whose tokens nothing can be put beside.
+    """
+    if spec.vocabulary:
+        raise ValueError("A context must stand beside numbers, but the examples are tokens.")
     if len(spec.features) == 3:
         return ContextFiLM(_modulable(backbone(spec, rng, head="mean")), 100, rng=rng)
     return ContextInput(MLP(math.prod(spec.features) + 5, spec.outputs, rng=rng), 5)
@@ -212,7 +218,11 @@ def film_network(spec: TaskSpec, rng: torch.Generator) -> FiLM:
 
 
 def _modulable(net: nn.Module) -> MLP | ConvNet:
-    assert isinstance(net, MLP | ConvNet)  # the backbones are these two
+    if not isinstance(net, MLP | ConvNet):
+        raise ValueError(
+            "Only the backbones of images and of plain numbers are modulated, but that of these "
+            f"tasks is {type(net).__name__}."
+        )
     return net
 
 
