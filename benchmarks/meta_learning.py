@@ -99,12 +99,15 @@ def by_seed(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [figures for key, figures in found.items() if key.rpartition("-")[0] == name]
 
 
-def shown(values: Sequence[float], own: Sequence[float], digits: int = 1) -> str:
+def shown(values: Sequence[float | None], own: Sequence[float | None], digits: int = 1) -> str:
     """Mean over seeds ± its 95 % interval; with fewer than three seeds, the tasks' own."""
     if not values:
         return ""
-    half = mean_ci(values)[1] if len(values) > 2 else statistics.fmean(own)
-    return f"{statistics.fmean(values):.{digits}f} ± {half:.{digits}f}"
+    levels, halves = [[one for one in many if one is not None] for many in (values, own)]
+    if len(levels) < len(values) or len(halves) < len(own):
+        return "diverged"  # a number that was not finite is none in JSON
+    half = mean_ci(levels)[1] if len(levels) > 2 else statistics.fmean(halves)
+    return f"{statistics.fmean(levels):.{digits}f} ± {half:.{digits}f}"
 
 
 def regression_table(found: Mapping[str, Any], kind: str, learners: Sequence[str]) -> Any:
@@ -241,7 +244,7 @@ def checks(found: Mapping[str, Any]) -> Iterator[Check]:
             value: Any = figures
             for key in path:
                 value = value[key]
-            values.append(float(value))
+            values.append(float("nan") if value is None else float(value))
         return statistics.fmean(values) if values else float("nan")
 
     # A plain batched loop: 0.457 after 1 step and 0.129 after 10 (20,000 meta-steps); the paper
