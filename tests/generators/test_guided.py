@@ -10,7 +10,7 @@ from metawright.generators.bundle import Bundle
 from metawright.generators.guided import GuidedEvolution, ProposalGenerator
 from metawright.generators.profile import PROFILE
 from metawright.rng import stream
-from metawright.search import Strategy
+from metawright.strategies import Strategy
 from metawright.spaces import Design, active, contains, decisions, write
 from metawright.spaces.convolutional import convolutional
 from metawright.spaces.draw import sample

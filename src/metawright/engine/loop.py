@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from metawright.engine.budget import Clock
 from metawright.errors import MetawrightError
-from metawright.search.strategy import Strategy
+from metawright.strategies.strategy import Strategy
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
 

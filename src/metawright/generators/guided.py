@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metawright.generators.proposal import ProposalModel, combine
 from metawright.rng import fork, integer, stream
-from metawright.search.strategy import usable_score
+from metawright.strategies.strategy import usable_score
 from metawright.spaces import Design, contains
 from metawright.spaces.draw import crossover, mutate, sample
 from metawright.store.records import Trial

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from metawright.search.evolution import Evolution
-from metawright.search.ledger import Ledger
-from metawright.search.random import RandomSearch
-from metawright.search.strategy import Strategy, usable_score
+from metawright.strategies.evolution import Evolution
+from metawright.strategies.ledger import Ledger
+from metawright.strategies.random import RandomSearch
+from metawright.strategies.strategy import Strategy, usable_score
 
 __all__ = ["STRATEGIES", "Evolution", "Ledger", "RandomSearch", "Strategy", "usable_score"]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 
 from metawright.errors import InputError
-from metawright.search.ledger import Ledger
-from metawright.search.strategy import usable_score
+from metawright.strategies.ledger import Ledger
+from metawright.strategies.strategy import usable_score
 from metawright.spaces.design import Design
 from metawright.spaces.draw import crossover, mutate
 from metawright.spaces.points import check
@@ -59,7 +59,7 @@ class Evolution:
 
     Example:
         >>> from metawright.rng import stream
-        >>> from metawright.search import Evolution
+        >>> from metawright.strategies import Evolution
         >>> from metawright.spaces import Design, Integer, Record
         >>> from metawright.store.records import Trial
         >>> space = Record({"x": Integer(0, 99), "y": Integer(0, 99)})

@@ -8,7 +8,7 @@ import pytest
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.search import STRATEGIES, Strategy
+from metawright.strategies import STRATEGIES, Strategy
 from metawright.spaces import (
     Choice,
     Design,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from metawright.errors import InputError
-from metawright.search.ledger import Ledger
+from metawright.strategies.ledger import Ledger
 from metawright.spaces.design import Design
 from metawright.spaces.space import Space
 from metawright.store.records import Trial

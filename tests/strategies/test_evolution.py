@@ -8,7 +8,7 @@ import pytest
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.search import Evolution, RandomSearch, Strategy
+from metawright.strategies import Evolution, RandomSearch, Strategy
 from metawright.spaces import Choice, Design, Integer, Real, Record, Repeat, write
 from metawright.store.records import Trial
 
