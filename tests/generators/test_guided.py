@@ -10,11 +10,11 @@ from metawright.generators.bundle import Bundle
 from metawright.generators.guided import GuidedEvolution, ProposalGenerator
 from metawright.generators.profile import PROFILE
 from metawright.rng import stream
-from metawright.strategies import Strategy
 from metawright.spaces import Design, active, contains, decisions, write
 from metawright.spaces.convolutional import convolutional
 from metawright.spaces.draw import sample
 from metawright.store import Trial
+from metawright.strategies import Strategy
 
 PROFILE_OF_TASK = torch.zeros(len(PROFILE), dtype=torch.float64)
 

@@ -8,7 +8,6 @@ import pytest
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.strategies import STRATEGIES, Strategy
 from metawright.spaces import (
     Choice,
     Design,
@@ -22,6 +21,7 @@ from metawright.spaces import (
     grid,
 )
 from metawright.store.records import Trial
+from metawright.strategies import STRATEGIES, Strategy
 
 SPACE = Record(
     {

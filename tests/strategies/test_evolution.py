@@ -8,9 +8,9 @@ import pytest
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.strategies import Evolution, RandomSearch, Strategy
 from metawright.spaces import Choice, Design, Integer, Real, Record, Repeat, write
 from metawright.store.records import Trial
+from metawright.strategies import Evolution, RandomSearch, Strategy
 
 # Twelve bits to be set, a learning rate of 0.01 and a size of 70 to be found.
 SPACE = Record(

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from metawright.engine.budget import Clock
 from metawright.errors import MetawrightError
-from metawright.strategies.strategy import Strategy
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
+from metawright.strategies.strategy import Strategy
 
 __all__ = ["ask_score_tell"]
 

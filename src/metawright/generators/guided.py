@@ -14,10 +14,10 @@ from torch import Tensor
 
 from metawright.generators.proposal import ProposalModel, combine
 from metawright.rng import fork, integer, stream
-from metawright.strategies.strategy import usable_score
 from metawright.spaces import Design, contains
 from metawright.spaces.draw import crossover, mutate, sample
 from metawright.store.records import Trial
+from metawright.strategies.strategy import usable_score
 
 __all__ = ["Candidate", "GuidedEvolution", "ProposalGenerator"]
 

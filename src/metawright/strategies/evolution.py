@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 
 from metawright.errors import InputError
-from metawright.strategies.ledger import Ledger
-from metawright.strategies.strategy import usable_score
 from metawright.spaces.design import Design
 from metawright.spaces.draw import crossover, mutate
 from metawright.spaces.points import check
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
+from metawright.strategies.ledger import Ledger
+from metawright.strategies.strategy import usable_score
 
 __all__ = ["Evolution"]
 

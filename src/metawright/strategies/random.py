@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from metawright.errors import InputError
-from metawright.strategies.ledger import Ledger
 from metawright.spaces.design import Design
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
+from metawright.strategies.ledger import Ledger
 
 __all__ = ["RandomSearch"]
 
