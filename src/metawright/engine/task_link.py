@@ -1,10 +1,8 @@
 """A worker process as its parent sees it: what it is sent, what it answers, how it ends."""
 
-import contextlib
 import multiprocessing
 import signal
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -13,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metawright.engine.child import no_interrupt
 from metawright.engine.shared_memory import allocate, place_tasks
 from metawright.engine.task_worker import Board, Done, Failed, Order, work
 from metawright.errors import MetawrightError
@@ -63,7 +62,7 @@ class Link:
         process = context.Process(
             target=work, args=(theirs, data, memory), name=f"tasks-{number}", daemon=True
         )
-        with _no_interrupt():
+        with no_interrupt():
             process.start()
         theirs.close()
         board = Board.of(learner, memory)
@@ -180,16 +179,3 @@ def answering(workers: Sequence[Link]) -> list[Link]:
     ends: list[Any] = [end for w in workers for end in (w.connection, w.process.sentinel)]
     ready = set(wait(ends))
     return [w for w in workers if w.connection in ready or w.process.sentinel in ready]
-
-
-@contextlib.contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """A process that is started in here ignores Ctrl-C from its first moment on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's to set
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

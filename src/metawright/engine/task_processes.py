@@ -13,9 +13,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from metawright.engine.child import packed
 from metawright.engine.shared_memory import allocate
 from metawright.engine.task_link import Died, Link, Part, answering
-from metawright.engine.task_worker import Board, Ready, packed
+from metawright.engine.task_worker import Board, Ready
 from metawright.errors import MetawrightError
 from metawright.learners.learner import Learner, Predictor
 from metawright.params import Params

@@ -4,31 +4,22 @@ It is told what to do through a pipe; all numbers lie in shared memory. It ends 
 closes the pipe, and also when the parent is killed while it computes.
 """
 
-import ctypes
-import io
-import os
-import signal
-import sys
-import threading
 import traceback
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from metawright.engine.child import begin_child, unpacked
 from metawright.engine.shared_memory import Place, PlacedTask, place
-from metawright.errors import InputError, MetawrightError
+from metawright.errors import MetawrightError
 from metawright.learners.learner import Learner
 from metawright.params import Params
 from metawright.rng import stream
 from metawright.training.checkpoint import buffers_of
 
-__all__ = ["Board", "Done", "Failed", "Order", "Ready", "packed", "work"]
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of malloc.h
+__all__ = ["Board", "Done", "Failed", "Order", "Ready", "work"]
 
 
 class Order(NamedTuple):
@@ -105,12 +96,9 @@ def work(connection: Connection, data: bytes, memory: Tensor) -> None:
         data: the learner, as `packed` gave it.
         memory: where the board lies.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    torch.set_num_threads(1)
-    _keep_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_child()
     try:
-        learner = cast(Learner, ForkingPickler.loads(data))
+        learner = cast(Learner, unpacked(data))
         board = Board.of(learner, memory)
         connection.send(Ready())
     except Exception as error:  # noqa: BLE001 (the parent raises it)
@@ -166,61 +154,3 @@ def _failed(error: Exception) -> Failed:
     told = isinstance(error, MetawrightError)
     message = str(error) if told else f"{type(error).__name__}: {error}"
     return Failed(message, traceback.format_exc(), told)
-
-
-def _keep_memory() -> None:
-    """Lets the C library of Linux keep freed memory: it would go back to the system and come again
-    page by page, with every tensor of more than 128 KiB, for a tenth of the time."""
-    if sys.platform == "linux":
-        system = ctypes.CDLL(None)
-        if hasattr(system, "mallopt"):
-            system.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-            system.mallopt(_MMAP_THRESHOLD, 2**25)  # the most that it accepts
-
-
-def _end_with_parent() -> None:
-    """A pipe tells only a worker that listens; this one may be computing for minutes."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def packed(learner: Learner) -> bytes:
-    """The learner as it is sent to a worker: with copies of its tensors, not with their memory.
-
-    Raises:
-        InputError: it holds what cannot be sent, such as a function without a name.
-    """
-    buffer = io.BytesIO()
-    try:
-        _ByValue(buffer).dump(learner)
-    except Exception as error:
-        raise InputError(
-            f"A {type(learner).__name__} cannot be sent to worker processes ({error}): give it "
-            "functions defined at the top of a module in the place of lambdas, or run the tasks "
-            "in this process (how='loop')."
-        ) from error
-    return buffer.getvalue()
-
-
-class _ByValue(ForkingPickler):
-    """Torch would share the memory of every tensor that is sent: a worker that moves its buffers
-    would then move everybody's."""
-
-    def reducer_override(self, value: Any) -> Any:
-        """How a tensor is sent; `NotImplemented` leaves everything else as it is."""
-        if not isinstance(value, Tensor):
-            return NotImplemented
-        numbers = value.detach().cpu().contiguous()
-        raw = numbers.flatten().view(torch.uint8).numpy().tobytes()
-        how = (numbers.dtype, tuple(numbers.shape), value.requires_grad)
-        return _restored, (raw, *how, isinstance(value, nn.Parameter))
-
-
-def _restored(
-    raw: bytes, dtype: torch.dtype, shape: tuple[int, ...], requires_grad: bool, parameter: bool
-) -> Tensor:
-    value = torch.frombuffer(bytearray(raw or bytes(dtype.itemsize)), dtype=dtype)
-    value = value[: len(raw) // dtype.itemsize].clone().view(shape)
-    return nn.Parameter(value, requires_grad) if parameter else value.requires_grad_(requires_grad)
