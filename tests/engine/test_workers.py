@@ -22,7 +22,8 @@ DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 def test_jobs_in_several_children_each_give_their_value() -> None:
     with Workers(eval, count=2) as workers:
-        got, left = {}, list(range(6))
+        got: dict[int, int] = {}
+        left = list(range(6))
         while left or workers.free < 2:
             while left and workers.free:
                 number = left.pop()
