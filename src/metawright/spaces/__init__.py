@@ -8,12 +8,20 @@ Sampling, mutation and crossover draw from torch's generators: they are in
 
 from collections.abc import Callable, Mapping
 
+from metawright.spaces.cells import cells
 from metawright.spaces.convolutional import convolutional
 from metawright.spaces.counting import count, grid
+from metawright.spaces.darts import darts
 from metawright.spaces.decisions import Condition, Decision, active, decisions
+from metawright.spaces.dense import dense
 from metawright.spaces.design import Design, Value
+from metawright.spaces.discriminator import discriminator
 from metawright.spaces.encoding import Encoding, encode, encoding_names
+from metawright.spaces.generator import generator
+from metawright.spaces.macro import macro
+from metawright.spaces.pipelines import pipelines
 from metawright.spaces.points import check, contains, explain_mismatch, read, write
+from metawright.spaces.recurrent import recurrent
 from metawright.spaces.schema import space_from_json, space_to_json
 from metawright.spaces.space import (
     Cell,
@@ -28,6 +36,8 @@ from metawright.spaces.space import (
     Scalar,
     Space,
 )
+from metawright.spaces.training import trained, training_space
+from metawright.spaces.transformer import transformer
 
 __all__ = [
     "SPACES",
@@ -59,7 +69,20 @@ __all__ = [
     "read",
     "space_from_json",
     "space_to_json",
+    "trained",
+    "training_space",
     "write",
 ]
 
-SPACES: Mapping[str, Callable[[], Record]] = {"convolutional": convolutional}
+SPACES: Mapping[str, Callable[[], Record]] = {
+    "cells": cells,
+    "convolutional": convolutional,
+    "darts": darts,
+    "dense": dense,
+    "discriminator": discriminator,
+    "generator": generator,
+    "macro": macro,
+    "pipelines": pipelines,
+    "recurrent": recurrent,
+    "transformer": transformer,
+}
