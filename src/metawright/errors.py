@@ -4,7 +4,17 @@ An error here says what is wrong, where, and what to do. The command line prints
 exits with `exit_code`; from Python they are ordinary exceptions.
 """
 
-__all__ = ["BusyError", "InputError", "MetawrightError", "MissingExtraError", "VersionError"]
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+__all__ = [
+    "BusyError",
+    "InputError",
+    "MetawrightError",
+    "MissingExtraError",
+    "VersionError",
+    "did_you_mean",
+]
 
 
 class MetawrightError(Exception):
@@ -38,3 +48,16 @@ class MissingExtraError(MetawrightError, ImportError):
             f"This needs the package '{package}': install it with "
             f"`pip install 'metawright[{extra}]'`."
         )
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A hint at what was probably meant, or all there is.
+
+    Example:
+        >>> did_you_mean("mamal", ["maml", "reptile"])
+        "did you mean 'maml'?"
+        >>> did_you_mean("x", ["maml", "reptile"])
+        'use one of maml, reptile.'
+    """
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(sorted(known))}."

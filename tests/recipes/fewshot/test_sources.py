@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metawright.errors import InputError
-from metawright.recipes.fewshot.asked import Asked, nearest, what_differs
+from metawright.errors import InputError, did_you_mean
+from metawright.recipes.asking import what_differs
+from metawright.recipes.fewshot.asked import Asked
 from metawright.recipes.fewshot.baselines import plain_learners
 from metawright.recipes.fewshot.folders import check_classes, kind_of_examples
 from metawright.recipes.fewshot.judging import judge
@@ -138,11 +139,11 @@ def test_settings_are_the_users_before_the_tables() -> None:
 
 def test_words_for_what_differs_and_what_was_meant() -> None:
     first = asked("digits")
-    assert what_differs(first.to_json(), first) == ""
-    told = what_differs(first.to_json(), asked("glyphs", ways=3))
+    assert what_differs(first.to_json(), first.to_json()) == ""
+    told = what_differs(first.to_json(), asked("glyphs", ways=3).to_json())
     assert told == "--source digits (now glyphs) and --ways 2 (now 3)"
     assert Asked.from_json(first.to_json()) == first
-    assert nearest("reptil", ["maml", "reptile"]) == "did you mean 'reptile'?"
+    assert did_you_mean("reptil", ["maml", "reptile"]) == "did you mean 'reptile'?"
 
 
 @pytest.mark.parametrize("write", [write_texts, write_sounds])

@@ -11,7 +11,8 @@ import typer
 from metawright.app import console
 from metawright.engine.budget import parse_duration
 from metawright.errors import InputError
-from metawright.recipes.fewshot.asked import COMPARISON, KIND, Asked, check_folder, is_own
+from metawright.recipes.asking import check_folder
+from metawright.recipes.fewshot.asked import COMPARISON, KIND, Asked, is_own
 
 if TYPE_CHECKING:
     from metawright.recipes.fewshot.compare import Comparison
@@ -82,7 +83,7 @@ def fewshot(
         tasks_per_step=tasks_per_step, normalisation=normalisation, size=size,
         channels=channels, seed=seed,
     )  # fmt: skip
-    check_folder(out, asked, COMPARISON if compare else KIND)
+    check_folder(out, asked.to_json(), COMPARISON if compare else KIND)
     for name in source:
         if is_own(name):
             # NumPy and Pillow load from here on.

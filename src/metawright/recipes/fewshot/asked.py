@@ -5,22 +5,18 @@ told from another one. This module imports no torch; folders of images are looke
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from metawright.engine.run_folder import check_free
-from metawright.errors import InputError
-from metawright.store.files import read_json
+from metawright.errors import InputError, did_you_mean
 from metawright.tasks import SOURCES
 
-__all__ = ["COMPARISON", "KIND", "Asked", "check_folder", "is_own", "nearest", "what_differs"]
+__all__ = ["COMPARISON", "KIND", "Asked", "is_own"]
 
 KIND = "fewshot"
 COMPARISON = "fewshot comparison"
-_MADE_BY = {KIND: "metawright fewshot", COMPARISON: "metawright fewshot --compare"}
 
 
 @dataclass(frozen=True)
@@ -97,57 +93,11 @@ def is_own(source: str) -> bool:
     return Path(source).exists()
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at what was probably meant, or all there is.
-
-    Example:
-        >>> nearest("mamal", ["maml", "reptile"])
-        "did you mean 'maml'?"
-        >>> nearest("x", ["maml", "reptile"])
-        'use one of maml, reptile.'
-    """
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(sorted(known))}."
-
-
-def check_folder(out: Path, asked: Asked, kind: str = KIND) -> None:
-    """Refuses a folder that is taken: by something else, or by a run that was asked otherwise.
-
-    Raises:
-        InputError: says what the folder holds, or which settings differ.
-        VersionError: a run of another version.
-    """
-    check_free(out)
-    if not (out / "run.json").exists():
-        return
-    found = read_json(out / "run.json")
-    if found.get("kind") != kind:
-        made_by = _MADE_BY.get(str(found.get("kind")), "metawright generate")
-        raise InputError(
-            f"'{out}' holds a run of `{made_by}`: choose another --out, so that nothing is lost."
-        )
-    if others := what_differs(found.get("asked") or {}, asked):
-        raise InputError(
-            f"'{out}' holds a run with {others}: choose another --out, or give the same "
-            "arguments as then to go on."
-        )
-
-
-def what_differs(before: Mapping[str, Any], asked: Asked) -> str:
-    """The settings in which two questions differ, as words; empty where they are the same."""
-    now = asked.to_json()
-    return " and ".join(
-        f"--{_flag(name)} {_shown(before.get(name))} (now {_shown(value)})"
-        for name, value in now.items()
-        if before.get(name) != value
-    )
-
-
 def _check_source(source: str) -> None:
     if is_own(source):
         return
     if source not in SOURCES:
-        hint = nearest(source, [*SOURCES])
+        hint = did_you_mean(source, [*SOURCES])
         raise InputError(f"There is no source or folder '{source}': {hint}")
 
 
@@ -160,10 +110,4 @@ def _at_least(asked: Asked, **least: int) -> None:
 
 
 def _flag(name: str) -> str:
-    return {"sources": "source"}.get(name, name).replace("_", "-")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "+".join(str(part) for part in value)
-    return "unset" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return name.replace("_", "-")

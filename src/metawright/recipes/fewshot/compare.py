@@ -8,7 +8,8 @@ from typing import Any
 from metawright.engine.lock import FolderLock
 from metawright.engine.run_folder import RunFolder
 from metawright.errors import InputError, MetawrightError
-from metawright.recipes.fewshot.asked import COMPARISON, Asked, check_folder
+from metawright.recipes.asking import check_folder
+from metawright.recipes.fewshot.asked import COMPARISON, Asked
 from metawright.recipes.fewshot.baselines import RANDOM
 from metawright.recipes.fewshot.learners import build_learner, check_device, check_learner
 from metawright.recipes.fewshot.run import FewShot, ask, fewshot_run
@@ -84,13 +85,13 @@ def compare_runs(
     for name in names:
         check_learner(name)
     check_device(device)
-    check_folder(out, asked, COMPARISON)
+    check_folder(out, asked.to_json(), COMPARISON)
     opened = open_sources(asked)
     for name in names:  # whoever cannot take these tasks says so before anyone is trained
         settings = settings_for(replace(asked, learner=name), opened.spec.kind)
         build_learner(name, opened.spec, settings, seed=asked.seed)
     with FolderLock(out):
-        check_folder(out, asked, COMPARISON)
+        check_folder(out, asked.to_json(), COMPARISON)
         folder = RunFolder(out, _told(asked))
         folder.save(status="running")
         runs: dict[str, FewShot] = {}

@@ -21,9 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from metawright.errors import InputError
+from metawright.errors import InputError, did_you_mean
 from metawright.learners import LEARNERS, Learner
-from metawright.recipes.fewshot.asked import nearest
 from metawright.recipes.fewshot.settings import Settings
 from metawright.rng import stream
 from metawright.store.files import write_bytes
@@ -54,7 +53,7 @@ def check_learner(name: str) -> None:
         InputError: no such learner.
     """
     if name not in LEARNERS:
-        raise InputError(f"There is no learner '{name}': {nearest(name, [*LEARNERS])}")
+        raise InputError(f"There is no learner '{name}': {did_you_mean(name, [*LEARNERS])}")
 
 
 def build_learner(

@@ -25,7 +25,8 @@ from metawright.engine.lock import FolderLock
 from metawright.engine.run_folder import RunFolder
 from metawright.errors import InputError
 from metawright.learners import Learner
-from metawright.recipes.fewshot.asked import Asked, check_folder, is_own
+from metawright.recipes.asking import check_folder
+from metawright.recipes.fewshot.asked import KIND, Asked, is_own
 from metawright.recipes.fewshot.learners import (
     build_learner,
     check_device,
@@ -171,7 +172,7 @@ def fewshot_run(
     """
     check_learner(asked.learner)
     check_device(device)
-    check_folder(out, asked)
+    check_folder(out, asked.to_json(), KIND)
     if (known := _finished(out)) is not None:
         return FewShot(load_fewshot(out, device=device), _spec(known), known, out)
     opened = open_sources(asked)
@@ -189,7 +190,7 @@ def fewshot_run(
     learner = make()
     # The lock first: what run.json says could be out of date by the time it is held.
     with FolderLock(out):
-        check_folder(out, asked)
+        check_folder(out, asked.to_json(), KIND)
         folder = RunFolder(out, _told(asked, opened))
         folder.save(status="running", settings=asdict(settings))
         if "trained" not in folder.record:
