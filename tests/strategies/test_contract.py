@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from metawright.errors import InputError
+from metawright.lazy import load
 from metawright.rng import stream
 from metawright.spaces import (
     Choice,
@@ -39,7 +40,7 @@ Make = Callable[..., Strategy]
 
 @pytest.fixture(params=list(STRATEGIES.values()), ids=list(STRATEGIES))
 def make(request: pytest.FixtureRequest) -> Make:
-    chosen: Make = request.param
+    chosen: Make = load(request.param)
     return chosen
 
 

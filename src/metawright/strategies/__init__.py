@@ -1,16 +1,53 @@
-"""Search strategies: one a file, all asking and telling; a new one is a row of `STRATEGIES`."""
+"""Search strategies: one a file, all asking and telling; a new one is a row of `STRATEGIES`.
 
-from collections.abc import Callable, Mapping
+Names load on first use, so that the table can be read without torch and without the libraries
+that only one strategy needs.
+"""
 
-from metawright.strategies.evolution import Evolution
-from metawright.strategies.ledger import Ledger
-from metawright.strategies.random import RandomSearch
-from metawright.strategies.strategy import Strategy, usable_score
+from typing import TYPE_CHECKING
 
-__all__ = ["STRATEGIES", "Evolution", "Ledger", "RandomSearch", "Strategy", "usable_score"]
+from metawright.lazy import attributes
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
-    "random": RandomSearch,
-    "evolution": Evolution,
+if TYPE_CHECKING:
+    from metawright.strategies.choose import STRATEGIES, options_of
+    from metawright.strategies.evolution import Evolution
+    from metawright.strategies.ledger import Ledger
+    from metawright.strategies.objectives import Constraint, Objective, measured, objective
+    from metawright.strategies.pareto import Archive, hypervolume
+    from metawright.strategies.random import RandomSearch
+    from metawright.strategies.scalarise import Scalarised
+    from metawright.strategies.strategy import Strategy, fidelity_of, usable_score
+
+__all__ = [
+    "STRATEGIES",
+    "Archive",
+    "Constraint",
+    "Evolution",
+    "Ledger",
+    "Objective",
+    "RandomSearch",
+    "Scalarised",
+    "Strategy",
+    "fidelity_of",
+    "hypervolume",
+    "measured",
+    "objective",
+    "options_of",
+    "usable_score",
+]
+
+_HOMES = {
+    "choose": ("STRATEGIES", "options_of"),
+    "evolution": ("Evolution",),
+    "ledger": ("Ledger",),
+    "objectives": ("Constraint", "Objective", "measured", "objective"),
+    "pareto": ("Archive", "hypervolume"),
+    "random": ("RandomSearch",),
+    "scalarise": ("Scalarised",),
+    "strategy": ("Strategy", "fidelity_of", "usable_score"),
 }
-"""Strategies by name; each is called as `strategy(space, rng=rng, score="accuracy")`."""
+
+__getattr__ = attributes(
+    __name__,
+    {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names},
+)

@@ -32,10 +32,19 @@ class Ledger:
     Arguments:
         space: a space of designs.
         rng: one number is drawn from it, the seed of all proposals.
+        warm_start: designs to try first, the most promising one first.
+
+    Raises:
+        InputError: a design of `warm_start` is not in the space.
     """
 
-    def __init__(self, space: Space, *, rng: torch.Generator) -> None:
+    def __init__(
+        self, space: Space, *, rng: torch.Generator, warm_start: Sequence[Design] = ()
+    ) -> None:
+        for design in warm_start:
+            check(space, design)
         self.space = space
+        self.warm_start = tuple(warm_start)
         self._seed = streams.integer(rng, 2**62)
         self._asked = 0
         self._told: set[str] = set()
@@ -50,6 +59,10 @@ class Ledger:
     def seen(self, design: Design) -> bool:
         """Whether the design was proposed or told before."""
         return design in self._seen
+
+    def warm(self) -> Design | None:
+        """The first design of the warm start that was not seen yet."""
+        return next((design for design in self.warm_start if not self.seen(design)), None)
 
     def stream(self) -> torch.Generator:
         """The generator of the next proposal."""

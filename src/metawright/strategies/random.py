@@ -20,15 +20,26 @@ class RandomSearch:
         space: a space of designs.
         rng: one number is drawn from it; all proposals follow from that number.
         score: the key of `Trial.scores` that is maximised; random search pays no heed to it.
+        warm_start: designs to try first, the most promising one first.
+
+    Raises:
+        InputError: a design of `warm_start` is not in the space.
 
     References:
         Random Search for Hyper-Parameter Optimization, Bergstra and Bengio, 2012,
         https://jmlr.org/papers/v13/bergstra12a.html
     """
 
-    def __init__(self, space: Space, *, rng: torch.Generator, score: str = "score") -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        rng: torch.Generator,
+        score: str = "score",
+        warm_start: Sequence[Design] = (),
+    ) -> None:
         self.score = score
-        self._ledger = Ledger(space, rng=rng)
+        self._ledger = Ledger(space, rng=rng, warm_start=warm_start)
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
@@ -41,6 +52,8 @@ class RandomSearch:
         self._ledger.take(trials)
 
     def _propose(self) -> Design:
-        design = self._ledger.sample_unseen(self._ledger.stream())
+        design = self._ledger.warm()
+        if design is None:
+            design = self._ledger.sample_unseen(self._ledger.stream())
         self._ledger.propose(design)
         return design

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
 
-__all__ = ["Strategy", "usable_score"]
+__all__ = ["MultiFidelity", "Strategy", "fidelity_of", "usable_score"]
 
 
 class Strategy(Protocol):
@@ -26,6 +26,22 @@ class Strategy(Protocol):
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes in what came of designs, asked for or not, in any order and any portions."""
         ...
+
+
+@runtime_checkable
+class MultiFidelity(Protocol):
+    """A strategy that has designs tried at a part of the training first."""
+
+    def fidelity(self, design: Design) -> float:
+        """At which share of the training (above 0, at most 1) a pending design is to be tried; it
+        goes into the trial as `evidence["fidelity"]`."""
+        ...
+
+
+def fidelity_of(strategy: Strategy, design: Design) -> float:
+    """At which share of the training a design that `strategy` proposed is to be tried: 1, all of
+    it, where the strategy does not say."""
+    return strategy.fidelity(design) if isinstance(strategy, MultiFidelity) else 1.0
 
 
 def usable_score(trial: Trial, score: str) -> float | None:
