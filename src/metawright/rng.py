@@ -6,10 +6,12 @@ the others as they were.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-__all__ = ["fork", "integer", "stream"]
+__all__ = ["fork", "global_draws", "integer", "stream"]
 
 
 def stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -38,3 +40,25 @@ def fork(rng: torch.Generator, device: torch.device | str | None = None) -> torc
     child = torch.Generator(device=device or rng.device)
     child.manual_seed(integer(rng, 2**62))
     return child
+
+
+@contextmanager
+def global_draws(rng: torch.Generator) -> Iterator[None]:
+    """Lets what only knows torch's global generator (first weights of a layer, `nn.Dropout`) draw
+    from `rng` on the CPU; afterwards the global generator is as it was.
+
+    Example:
+        >>> import torch
+        >>> from metawright.rng import global_draws, stream
+        >>> def draw() -> float:
+        ...     with global_draws(stream(0, "weights")):
+        ...         return float(torch.nn.Linear(1, 1).weight)
+        >>> draw() == draw()
+        True
+    """
+    before = torch.get_rng_state()
+    torch.set_rng_state(fork(rng, "cpu").get_state())
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -16,7 +16,9 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 from torch.testing import assert_close
 
-from metawright.models import layers
+from metawright.models.adversarial import ADVERSARIAL
+from metawright.models.blocks import BLOCKS
+from metawright.models.carried import layer_source
 from metawright.models.layers import (
     LAYERS,
     Block,
@@ -32,6 +34,7 @@ from metawright.models.layers import (
     PrototypeHead,
     assemble,
 )
+from metawright.models.sequences import SEQUENCES
 from metawright.params import Params
 from metawright.rng import stream
 
@@ -372,22 +375,27 @@ def test_every_layer_is_in_a_blueprint() -> None:
                 walk(part)
 
     walk(BLUEPRINTS)
-    assert used == set(LAYERS)
+    assert used == set(LAYERS) - {*BLOCKS, *SEQUENCES, *ADVERSARIAL}
     assert isinstance(assemble(BLUEPRINTS["network"]), Classifier)
 
 
-def test_the_file_needs_torch_alone() -> None:
-    text = Path(layers.__file__).read_text("utf-8")
-    tree = ast.parse(text)
+def test_the_text_needs_torch_alone() -> None:
+    tree = ast.parse(layer_source())
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
     roots = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     roots |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert {root.partition(".")[0] for root in roots} <= {"torch", *sys.stdlib_module_names}
 
 
-def test_the_file_runs_elsewhere(tmp_path: Path) -> None:
+def test_no_file_of_layers_hides_a_name_of_another() -> None:
+    body = ast.parse(layer_source()).body
+    names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    assert len(set(names)) == len(names) > 30
+
+
+def test_the_text_runs_elsewhere(tmp_path: Path) -> None:
     copy = tmp_path / "model_layers.py"
-    copy.write_text(Path(layers.__file__).read_text("utf-8"), "utf-8")
+    copy.write_text(layer_source(), "utf-8")
     spec = importlib.util.spec_from_file_location("model_layers", copy)
     assert spec is not None
     assert spec.loader is not None

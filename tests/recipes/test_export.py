@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from metawright.errors import InputError, MissingExtraError
-from metawright.models import layers
+from metawright.models.carried import layer_source
 from metawright.models.saved import load_model
 from metawright.recipes.export import export_model
 from metawright.recipes.predict import predict_paths
@@ -105,7 +105,7 @@ print(told.getvalue())
 
 def test_the_script_carries_the_layers_along(small_run: Path) -> None:
     text = (export_model(small_run) / "model.py").read_text("utf-8")
-    assert Path(layers.__file__).read_text("utf-8") in text
+    assert layer_source() in text
     assert "import metawright" not in text and "from metawright" not in text
 
 

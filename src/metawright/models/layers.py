@@ -1,8 +1,9 @@
 """Every layer that a generated model is made of, and `assemble`, which puts them together.
 
-This file needs torch and nothing else: an exported model carries its text along, so that the code
-which ran here is the code that runs there. A model is described by plain data,
-`{"layer": name, **arguments}`, where an argument may again be such a description.
+This file and those of searched networks (`blocks.py`, `sequences.py`, `adversarial.py`) need
+torch and nothing else: an exported model carries their text along, so that the code which ran here
+is the code that runs there. A model is described by plain data, `{"layer": name, **arguments}`,
+where an argument may again be such a description.
 """
 
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from metawright.models.adversarial import ADVERSARIAL
+from metawright.models.blocks import BLOCKS
+from metawright.models.sequences import SEQUENCES
 
 
 class Prepare(nn.Module):
@@ -270,19 +275,23 @@ class Ensemble(nn.Module):
         return torch.logsumexp(torch.stack(parts), 0)
 
 
-LAYERS: dict[str, type[nn.Module]] = {
-    layer.__name__: layer
-    for layer in (
-        Prepare,
-        ConvFeatures,
-        PixelFeatures,
-        Join,
-        PrototypeHead,
-        LinearHead,
-        KernelHead,
-        Classifier,
-        Ensemble,
-    )
+_OWN: tuple[type[nn.Module], ...] = (
+    Prepare,
+    ConvFeatures,
+    PixelFeatures,
+    Join,
+    PrototypeHead,
+    LinearHead,
+    KernelHead,
+    Classifier,
+    Ensemble,
+)
+
+LAYERS: dict[str, Any] = {
+    **BLOCKS,
+    **SEQUENCES,
+    **ADVERSARIAL,
+    **{layer.__name__: layer for layer in _OWN},
 }
 
 

@@ -60,7 +60,8 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 
 def load(folder: str | Path) -> nn.Module:
-    """The model of the folder: images (images, channels, height, width) in 0..1 to logits."""
+    """The model of the folder: what `describe(folder)["input"]` says, such as images (images,
+    channels, height, width) in 0..1, to logits or targets."""
     described = describe(folder)
     path = Path(folder) / described["weights"]
     data = path.read_bytes()
@@ -154,8 +155,14 @@ def main(paths: list[str]) -> int:
     if not paths:
         sys.stderr.write("usage: python model.py IMAGE...\n")
         return 2
-    model, failed = load(folder), 0
     shape = described["input"]
+    if "channels" not in shape or not described["classes"]:
+        sys.stderr.write(
+            "This model does not tell images apart: `from model import load`, then "
+            f"load(folder)(examples) with examples of shape {shape}.\n"
+        )
+        return 2
+    model, failed = load(folder), 0
     for path in paths:
         try:
             image = read_image(path, shape["channels"], shape["width"])

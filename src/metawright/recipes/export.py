@@ -13,12 +13,14 @@ import torch
 
 from metawright import __version__
 from metawright.errors import MissingExtraError
-from metawright.models import layers, standalone
+from metawright.models import standalone
+from metawright.models.carried import layer_source, without_own_imports
 from metawright.models.saved import FORMAT, SavedModel, load_model, weights_bytes
 from metawright.recipes.inputs import read_run
 from metawright.store.files import write_bytes, write_json, write_text
+from metawright.tasks.task import Kind
 
-__all__ = ["export_model"]
+__all__ = ["export_model", "export_saved"]
 
 _WEIGHTS = "model.safetensors"
 
@@ -39,11 +41,21 @@ def export_model(run: Path | str, out: Path | str | None = None, *, onnx: bool =
         MissingExtraError: `onnx` is asked for, but its packages are missing.
     """
     run = Path(run)
-    told = read_run(run)
-    model = load_model(run)
     out = run / "export" if out is None else Path(out)
+    return export_saved(load_model(run), out, told=read_run(run), onnx=onnx)
+
+
+def export_saved(
+    model: SavedModel, out: Path, *, told: Mapping[str, Any], onnx: bool = False
+) -> Path:
+    """What `export_model` does, for a model that was read or is at hand.
+
+    Arguments:
+        told: what is known of its origin, `score`, `created`, `data`, `bundle` as in `run.json`;
+            what is missing is left out.
+    """
     graph = _onnx(model) if onnx else None
-    data = weights_bytes(dict(model.module.named_parameters()))
+    data = weights_bytes(model.module.state_dict())
     write_bytes(out / _WEIGHTS, data)
     write_json(out / "model.json", _description(model, told, hashlib.sha256(data).hexdigest()))
     write_text(out / "model.py", _script())
@@ -54,14 +66,13 @@ def export_model(run: Path | str, out: Path | str | None = None, *, onnx: bool =
 
 
 def _description(model: SavedModel, told: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    channels, height, width = model.spec.features
     data = told.get("data") or {}
     return {
         "format": FORMAT,
         "weights": _WEIGHTS,
         "sha256": digest,
         "classes": _classes(model),
-        "input": {"channels": channels, "height": height, "width": width, "range": [0, 1]},
+        "input": _input(model),
         "score": told.get("score"),
         "provenance": {
             "metawright": __version__,
@@ -74,37 +85,55 @@ def _description(model: SavedModel, told: Mapping[str, Any], digest: str) -> dic
     }
 
 
+def _input(model: SavedModel) -> dict[str, Any]:
+    """What goes in: images, or examples of a shape (`vocabulary` token ids, where it is not 0)."""
+    spec = model.spec
+    if len(spec.features) != 3:
+        return {"shape": list(spec.features), "vocabulary": spec.vocabulary}
+    channels, height, width = spec.features
+    return {"channels": channels, "height": height, "width": width, "range": [0, 1]}
+
+
 def _script() -> str:
-    """`layers.py` as it is, then `standalone.py` without its import from there."""
-    own = Path(standalone.__file__).read_text("utf-8")
-    _, _, body = own.partition('"""\n\nimport')
-    body = "import" + body.replace("from metawright.models.layers import assemble\n\n", "")
+    """The layers as they are, then `standalone.py` without its import from there."""
+    _, _, body = without_own_imports(standalone).partition('"""\n\nimport')
     heading = "# --- loading and predicting " + "-" * 60
-    return f"{Path(layers.__file__).read_text('utf-8')}\n\n{heading}\n\n{body}"
+    return f"{layer_source()}\n\n{heading}\n\nimport{body}"
 
 
 def _readme(model: SavedModel, told: Mapping[str, Any], *, onnx: bool) -> str:
-    channels, height, width = model.spec.features
     score = told.get("score") or {}
     accuracy = score.get("accuracy")
     words = f" Cross-validated accuracy: {100 * accuracy:.1f} %." if accuracy is not None else ""
-    lines = [
-        "# A model made by metawright",
-        "",
-        f"It tells {model.spec.outputs} classes apart (`model.json`, `classes`).{words}",
-        "",
-        "- Image files: `python model.py IMAGE...` (needs torch and pillow).",
-        "- In a program: `from model import load; logits = load(FOLDER)(images)` (needs torch),",
-        f"  images (n, {channels}, {height}, {width}) of floats in 0..1, bigger or smaller ones "
-        "too; `logits.softmax(1)`",
-        "  are the probabilities.",
+    shape = ", ".join(map(str, ("n", *model.spec.features)))
+    classifies = model.spec.kind is Kind.CLASSIFICATION
+    does = f"tells {model.spec.outputs} classes apart (`model.json`, `classes`)"
+    if not classifies:
+        does = f"gives {model.spec.outputs} numbers for each example"
+    images = len(model.spec.features) == 3
+    name = "images" if images else "examples"
+    lines = ["# A model made by metawright", "", f"It {does}.{words}", ""]
+    if images and classifies:
+        lines.append("- Image files: `python model.py IMAGE...` (needs torch and pillow).")
+    lines += [
+        f"- In a program: `from model import load; answers = load(FOLDER)({name})` (needs torch),",
+        f"  {name} ({shape}) of {_unit(model)}; the answers are (n, {model.spec.outputs})"
+        + (", `answers.softmax(1)` the probabilities." if classifies else "."),
     ]
     if onnx:
         lines.append(
-            f"- ONNX: `model.onnx`, input `images` (n, {channels}, {height}, {width}), "
-            "output `logits` (n, classes)."
+            f"- ONNX: `model.onnx`, input `images` ({shape}), output `logits` "
+            f"(n, {model.spec.outputs})."
         )
     return "\n".join(lines) + "\n"
+
+
+def _unit(model: SavedModel) -> str:
+    if model.spec.vocabulary:
+        return f"token ids below {model.spec.vocabulary}, 0 for no token"
+    if len(model.spec.features) == 3:
+        return "floats in 0..1, bigger or smaller ones too"
+    return "floats, as in the data"
 
 
 def _onnx(model: SavedModel) -> bytes:
@@ -112,7 +141,8 @@ def _onnx(model: SavedModel) -> bytes:
     for package in ("onnx", "onnxscript"):
         _require(package)
     # Two images, so that the number of images is not taken for a constant.
-    example = torch.zeros(2, *model.spec.features)
+    kind = torch.int64 if model.spec.vocabulary else torch.float32
+    example = torch.zeros(2, *model.spec.features, dtype=kind)
     with _quiet():
         program = torch.onnx.export(
             model.module,
@@ -152,4 +182,6 @@ def _require(package: str) -> None:
 
 
 def _classes(model: SavedModel) -> list[str]:
+    if model.spec.kind is not Kind.CLASSIFICATION:
+        return []
     return list(model.spec.classes) or [str(label) for label in range(model.spec.outputs)]
