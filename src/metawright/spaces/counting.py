@@ -10,7 +10,7 @@ from metawright.spaces.domain import Choice, Integer, Real, Scalar, from_unit, s
 from metawright.spaces.points import read
 from metawright.spaces.space import Cell, Either, Record, Repeat, Space, source_sets
 
-__all__ = ["count", "grid"]
+__all__ = ["count", "grid", "grid_values"]
 
 
 def count(space: Space) -> int | float:
@@ -54,7 +54,7 @@ def grid(space: Space, *, steps: int | None = None) -> Iterator[Design]:
     if steps is not None and steps < 1:
         raise InputError(f"`steps >= 1` must hold, but got (steps={steps}).")
     flat = decisions(space)
-    values = [_values(decision, steps) for decision in flat]
+    values = [grid_values(decision, steps) for decision in flat]
     # A stack instead of recursion: a space may have more decisions than Python has frames.
     partial: list[tuple[Scalar, ...]] = [()]
     while partial:
@@ -67,7 +67,12 @@ def grid(space: Space, *, steps: int | None = None) -> Iterator[Design]:
             partial.append((*point, None))
 
 
-def _values(decision: Decision, steps: int | None) -> Sequence[Scalar]:
+def grid_values(decision: Decision, steps: int | None) -> Sequence[Scalar]:
+    """The values of one decision in a grid: every option, and of numbers at most `steps`.
+
+    Raises:
+        InputError: the decision is an open real number and `steps` is None.
+    """
     domain = decision.domain
     if isinstance(domain, Choice):
         return domain.options

@@ -26,7 +26,7 @@ from metawright.spaces.domain import (
 from metawright.spaces.points import read, write
 from metawright.spaces.space import Space
 
-__all__ = ["crossover", "mutate", "sample"]
+__all__ = ["crossover", "draw", "mutate", "sample"]
 
 # A mutated number moves by a normal step of this share of its scale ...
 _LOCAL_STEP = 0.15
@@ -42,7 +42,7 @@ def sample(space: Space, rng: torch.Generator) -> Design:
     The parts of a variable structure therefore count equally, not their designs: each case of an
     `Either` is as likely as the others, however many designs it has.
     """
-    return _walk(space, lambda _, decision: _draw(decision.domain, rng))
+    return _walk(space, lambda _, decision: draw(decision.domain, rng))
 
 
 def mutate(space: Space, design: Design, rng: torch.Generator, *, changes: int = 1) -> Design:
@@ -75,7 +75,7 @@ def mutate(space: Space, design: Design, rng: torch.Generator, *, changes: int =
     def value(index: int, decision: Decision) -> Scalar:
         if index in chosen:
             return _move(decision.domain, old[index], rng)
-        return old[index] if was_active[index] else _draw(decision.domain, rng)
+        return old[index] if was_active[index] else draw(decision.domain, rng)
 
     return _walk(space, value)
 
@@ -106,7 +106,8 @@ def _walk(space: Space, value: Callable[[int, Decision], Scalar]) -> Design:
     return read(space, tuple(values))
 
 
-def _draw(domain: Domain, rng: torch.Generator) -> Scalar:
+def draw(domain: Domain, rng: torch.Generator) -> Scalar:
+    """A value of one decision, uniform over its domain, on its scale."""
     match domain:
         case Choice(options):
             return options[streams.integer(rng, len(options))]
@@ -129,7 +130,7 @@ def _move(domain: Domain, value: Scalar, rng: torch.Generator) -> Scalar:
     afresh = _uniform(rng) < _RESAMPLE_RATE
     unit = to_unit(domain, value)
     for _ in range(_MOVE_TRIES):
-        moved = _draw(domain, rng) if afresh else from_unit(domain, _near(unit, rng))
+        moved = draw(domain, rng) if afresh else from_unit(domain, _near(unit, rng))
         if moved != value:
             return moved
     return domain.low if value != domain.low else domain.high

@@ -11,7 +11,10 @@ from metawright.lazy import attributes
 if TYPE_CHECKING:
     from metawright.strategies.choose import STRATEGIES, options_of
     from metawright.strategies.evolution import Evolution
+    from metawright.strategies.grid import Grid
     from metawright.strategies.ledger import Ledger
+    from metawright.strategies.local import LocalSearch
+    from metawright.strategies.nsga2 import NSGA2
     from metawright.strategies.objectives import Constraint, Objective, measured, objective
     from metawright.strategies.pareto import Archive, hypervolume
     from metawright.strategies.random import RandomSearch
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
     from metawright.strategies.strategy import Strategy, fidelity_of, usable_score
 
 __all__ = [
+    "NSGA2",
     "STRATEGIES",
     "Archive",
     "Constraint",
     "Evolution",
+    "Grid",
     "Ledger",
+    "LocalSearch",
     "Objective",
     "RandomSearch",
     "Scalarised",
@@ -39,7 +45,10 @@ __all__ = [
 _HOMES = {
     "choose": ("STRATEGIES", "options_of"),
     "evolution": ("Evolution",),
+    "grid": ("Grid",),
     "ledger": ("Ledger",),
+    "local": ("LocalSearch",),
+    "nsga2": ("NSGA2",),
     "objectives": ("Constraint", "Objective", "measured", "objective"),
     "pareto": ("Archive", "hypervolume"),
     "random": ("RandomSearch",),

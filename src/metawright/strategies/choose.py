@@ -24,7 +24,10 @@ __all__ = ["STRATEGIES", "options_of", "strategy"]
 
 STRATEGIES: Mapping[str, str] = {
     "random": "metawright.strategies.random:RandomSearch",
+    "grid": "metawright.strategies.grid:Grid",
     "evolution": "metawright.strategies.evolution:Evolution",
+    "local": "metawright.strategies.local:LocalSearch",
+    "nsga2": "metawright.strategies.nsga2:NSGA2",
 }
 """Strategies by name; each is called as `row(space, rng=rng, score=..., warm_start=...)`, has
 options with defaults beyond, and maximises the score."""
