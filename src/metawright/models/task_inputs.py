@@ -3,13 +3,27 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from metawright.errors import InputError
-from metawright.models.build import Blueprint
-from metawright.tasks.task import Kind, TaskSpec
+import torch
+from torch import Tensor, nn
 
-__all__ = ["Form", "answer_blueprint", "form", "form_of", "image_shape", "input_blueprint"]
+from metawright.errors import InputError
+from metawright.models.blocks import Input, Output
+from metawright.models.build import Blueprint
+from metawright.tasks.task import Batch, Kind, TaskSpec
+
+__all__ = [
+    "Form",
+    "answer_blueprint",
+    "form",
+    "form_of",
+    "image_shape",
+    "input_blueprint",
+    "set_scales",
+]
 
 Form = Literal["vector", "image", "signal", "text"]
+
+_CONSTANT = 1e-6  # a deviation below is none
 
 _WORDS: dict[Form, str] = {
     "vector": "feature vectors",
@@ -74,3 +88,24 @@ def answer_blueprint(spec: TaskSpec) -> list[Blueprint]:
     if spec.kind is Kind.REGRESSION:
         return [{"layer": "Output", "outputs": spec.outputs}]
     return []
+
+
+def set_scales(module: nn.Module, support: Batch) -> None:
+    """Gives the `Input` and `Output` layers of a module means and deviations of the examples.
+
+    A feature that does not vary is left at its own scale.
+    """
+    for part in module.modules():
+        if isinstance(part, Input):
+            others = [axis for axis in range(support.x.dim()) if axis != 1]
+            _set(part, support.x.mean(others), support.x.std(others, correction=0))
+        elif isinstance(part, Output):
+            targets = support.labels.flatten(1).to(part.mean.dtype)
+            _set(part, targets.mean(0), targets.std(0, correction=0))
+
+
+def _set(part: Input | Output, mean: Tensor, deviation: Tensor) -> None:
+    deviation = torch.where(deviation < _CONSTANT, torch.ones_like(deviation), deviation)
+    with torch.no_grad():
+        part.mean.copy_(mean.view_as(part.mean))
+        part.deviation.copy_(deviation.view_as(part.deviation))
