@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.rng import stream
 from metawright.spaces import (
+    SPACES,
     Choice,
     Design,
     Either,
@@ -22,7 +25,10 @@ from metawright.spaces import (
     grid,
 )
 from metawright.store.records import Trial
-from metawright.strategies import STRATEGIES, Strategy
+from metawright.strategies import choose
+from metawright.strategies.choose import STRATEGIES
+from metawright.strategies.objectives import Constraint
+from metawright.strategies.strategy import Strategy, fidelity_of
 
 SPACE = Record(
     {
@@ -37,11 +43,24 @@ SMALL = Record({"x": Integer(0, 9), "y": Choice(("a", "b", "c"))})
 
 Make = Callable[..., Strategy]
 
+# Options that keep the tests short: most proposals before the model begins, and a small model.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "tpe": {"starts": 90},
+    "gp": {"starts": 95, "candidates": 12, "most": 20},
+}
+# Seconds of ask and tell after 500 trials, with the options as they are by default.
+SECONDS = {"tpe": 0.3, "gp": 0.3}
 
-@pytest.fixture(params=list(STRATEGIES.values()), ids=list(STRATEGIES))
-def make(request: pytest.FixtureRequest) -> Make:
-    chosen: Make = load(request.param)
+
+@pytest.fixture(params=list(STRATEGIES))
+def name(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
     return chosen
+
+
+@pytest.fixture
+def make(name: str) -> Make:
+    return partial(load(STRATEGIES[name]), **OPTIONS.get(name, {}))
 
 
 def worth(design: Design) -> float:
@@ -197,13 +216,67 @@ def test_a_negative_count_is_refused(make: Make) -> None:
         make(SPACE, rng=stream(0)).ask(-1)
 
 
-def test_it_stays_fast(make: Make) -> None:
-    strategy = make(SPACE, rng=stream(0), score="accuracy")
+def test_it_stays_fast(name: str) -> None:
+    strategy, limit = load(STRATEGIES[name])(SPACE, rng=stream(0), score="accuracy"), 0.005
     run(strategy, [500])
     seconds = []
     for number in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         (design,) = strategy.ask(1)
         strategy.tell([Trial(f"late-{number}", "task", design, {"accuracy": worth(design)})])
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.005  # the best of twenty, for the machine may be busy
+        seconds.append(time.process_time() - start)
+        limit = SECONDS.get(name, limit)
+        if min(seconds) < limit:
+            return
+    # The best of twenty, in the process's own time, for the machine may be busy.
+    assert min(seconds) < limit
+
+
+def test_the_warm_start_comes_first(make: Make) -> None:
+    warm = list(grid(SMALL))[7:12:2]
+    strategy = make(SMALL, rng=stream(0), warm_start=warm)
+    assert strategy.ask(2) == warm[:2]
+    assert strategy.ask(2)[0] == warm[2]
+    resumed = make(SMALL, rng=stream(0), warm_start=warm)
+    resumed.tell([Trial("0", "task", warm[1], {"score": 1.0})])
+    assert resumed.ask(2) == [warm[0], warm[2]]
+    with pytest.raises(InputError, match=r"^x must be an integer from 0 to 9, but got 99"):
+        make(SMALL, rng=stream(0), warm_start=[Design({"x": 99, "y": "a"})])
+
+
+@pytest.mark.parametrize("limits", [[], [Constraint("parameters", 40.0)]])
+def test_several_objectives_and_constraints(name: str, limits: list[Constraint]) -> None:
+    """Also resumed: the same proposals again. Some trials fail, some were left out."""
+    stored: list[Trial] = []
+    searches = [
+        choose.strategy(
+            name,
+            SMALL,
+            rng=stream(0),
+            objectives=["accuracy", "params"],
+            constraints=limits,
+            **OPTIONS.get(name, {}) | ({"starts": 14} if name in ("tpe", "gp") else {}),
+        )
+        for _ in range(2)
+    ]
+    for number in range(20):
+        (design,) = searches[0].ask(1)
+        check(SMALL, design)
+        cost = {"parameters": 10.0 * design["x"]}
+        scores = {"accuracy": design["x"] / 10} if cost["parameters"] < 70 else {}
+        status: Any = "failed" if number % 7 == 6 else "ok"
+        evidence = {"fidelity": fidelity_of(searches[0], design)}
+        stored.append(Trial(str(number), "task", design, scores, cost, evidence, status))
+        searches[0].tell(stored[-1:])
+    searches[1].tell(stored)
+    assert searches[0].ask(3) == searches[1].ask(3)
+
+
+@pytest.mark.parametrize("space", list(SPACES))
+def test_every_named_space_works(name: str, make: Make, space: str) -> None:
+    few = {"starts": 10} if name in ("tpe", "gp") else {}
+    strategy = make(SPACES[space](), rng=stream(0), **few)
+    for number in range(12):
+        (design,) = strategy.ask(1)
+        check(SPACES[space](), design)
+        strategy.tell([Trial(str(number), "task", design, {"score": len(design.key)})])

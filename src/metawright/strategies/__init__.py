@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from metawright.lazy import attributes
 
 if TYPE_CHECKING:
+    from metawright.strategies.bayesian import TPE
     from metawright.strategies.choose import STRATEGIES, options_of
     from metawright.strategies.evolution import Evolution
+    from metawright.strategies.gaussian_process import GaussianProcess
     from metawright.strategies.grid import Grid
     from metawright.strategies.ledger import Ledger
     from metawright.strategies.local import LocalSearch
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NSGA2",
     "STRATEGIES",
+    "TPE",
     "Archive",
     "Constraint",
     "Evolution",
+    "GaussianProcess",
     "Grid",
     "Ledger",
     "LocalSearch",
@@ -43,8 +47,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bayesian": ("TPE",),
     "choose": ("STRATEGIES", "options_of"),
     "evolution": ("Evolution",),
+    "gaussian_process": ("GaussianProcess",),
     "grid": ("Grid",),
     "ledger": ("Ledger",),
     "local": ("LocalSearch",),

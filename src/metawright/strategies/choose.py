@@ -27,6 +27,8 @@ STRATEGIES: Mapping[str, str] = {
     "grid": "metawright.strategies.grid:Grid",
     "evolution": "metawright.strategies.evolution:Evolution",
     "local": "metawright.strategies.local:LocalSearch",
+    "tpe": "metawright.strategies.bayesian:TPE",
+    "gp": "metawright.strategies.gaussian_process:GaussianProcess",
     "nsga2": "metawright.strategies.nsga2:NSGA2",
 }
 """Strategies by name; each is called as `row(space, rng=rng, score=..., warm_start=...)`, has

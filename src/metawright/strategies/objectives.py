@@ -17,6 +17,7 @@ __all__ = [
     "Constraint",
     "Objective",
     "aligned",
+    "excesses",
     "measured",
     "objective",
     "violation",
@@ -156,15 +157,21 @@ def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
     summed. A measure that is missing counts as unknown beside constraints that are known to be
     broken (a design left out for its size was never timed), and as infinite where none is.
     """
-    excess, unknown = 0.0, False
+    excess = sum(max(over, 0.0) for over in excesses(trial, constraints).values())
+    unknown = any(measured(trial, each.name) is None for each in constraints)
+    return math.inf if unknown and excess == 0 else excess
+
+
+def excesses(trial: Trial, constraints: Sequence[Constraint]) -> dict[str, float]:
+    """By how much the trial is above (or, below 0, below) each constraint, as a share of what is
+    allowed; 0 where that is not known. Two constraints on one measure count as the tighter one."""
+    found: dict[str, float] = {}
     for constraint in constraints:
         value = measured(trial, constraint.name)
-        if value is None:
-            unknown = True
-        else:
-            over = max(value - constraint.most, 0.0)
-            excess += over / abs(constraint.most) if constraint.most else over
-    return math.inf if unknown and excess == 0 else excess
+        over = 0.0 if value is None else value - constraint.most
+        share = over / abs(constraint.most) if constraint.most else over
+        found[constraint.name] = max(share, found.get(constraint.name, share))
+    return found
 
 
 def _name(name: str) -> str:
