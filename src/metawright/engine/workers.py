@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Self
 from metawright.engine.child import begin_child, no_interrupt, packed, unpacked
 from metawright.errors import InputError, MetawrightError
 
-__all__ = ["How", "Outcome", "Workers"]
+__all__ = ["How", "Outcome", "Workers", "in_words"]
 
 How = Literal["done", "failed", "time", "memory", "died"]
 
@@ -266,9 +266,13 @@ def _serve(connection: Connection, data: bytes) -> None:
 
 
 def _answer(error: Exception) -> _Answer:
-    told = isinstance(error, MetawrightError)
-    message = str(error) if told else f"{type(error).__name__}: {error}"
-    return _Answer(None, message or type(error).__name__, traceback.format_exc())
+    return _Answer(None, in_words(error), traceback.format_exc())
+
+
+def in_words(error: Exception) -> str:
+    """An error as one line; those meant for the user speak for themselves."""
+    told = isinstance(error, MetawrightError) and str(error)
+    return str(error) if told else f"{type(error).__name__}: {error}"
 
 
 def _since(child: _Child) -> float:

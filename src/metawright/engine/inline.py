@@ -1,0 +1,71 @@
+"""Jobs in this process, with the face of `Workers`: for functions that cannot be sent to another."""
+
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from metawright.engine.workers import How, Outcome, in_words
+
+__all__ = ["Inline"]
+
+
+class Inline:
+    """Works on each job as it is submitted; no limit of time or memory can be enforced.
+
+    Arguments:
+        function: what a job calls.
+
+    Example:
+        >>> from metawright.engine.inline import Inline
+        >>> with Inline(lambda x: 1 / x) as here:
+        ...     here.submit("half", 2)
+        ...     here.submit("broken", 0)
+        ...     [outcome.value or outcome.message for outcome in here.wait()]
+        [0.5, 'ZeroDivisionError: division by zero']
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._outcomes: list[Outcome] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def free(self) -> int:
+        """One job at a time: none while there is an outcome to fetch."""
+        return 0 if self._outcomes else 1
+
+    def submit(
+        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
+    ) -> None:
+        """Does the job now."""
+        del seconds  # nobody is there to enforce it
+        began = time.monotonic()
+        how: How = "done"
+        value, message, trace = None, "", ""
+        try:
+            value = self.function(*arguments, **keywords)
+        except Exception as error:  # noqa: BLE001 (it becomes an outcome)
+            how, message, trace = "failed", in_words(error), traceback.format_exc()
+        spent = time.monotonic() - began
+        self._outcomes.append(Outcome(key, how, value, message, trace, spent))
+
+    def wait(self, seconds: float | None = None) -> list[Outcome]:
+        """What the jobs submitted since the last call gave."""
+        del seconds  # they are all done
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def close(self) -> None:
+        """Nothing is left running."""
