@@ -42,13 +42,13 @@ Builder = Callable[[Design, TaskSpec], nn.Module]
 TRAINABLE = ("cells", "darts", "dense", "macro", "pipelines", "recurrent", "transformer")
 """Names of the spaces that `Supervised` trains."""
 
-_EXAMPLES = 40_000  # that training sees by default
+_EXAMPLES = 20_000  # that training sees by default, besides two rounds of all
 _CHUNK = 512  # examples predicted at once
 
 
 def usual_epochs(examples: int) -> int:
-    """Epochs by default: 2 to 30, so that about 40,000 examples are seen."""
-    return min(30, max(2, round(_EXAMPLES / max(1, examples))))
+    """Epochs by default: at least 2, more where there are few examples, at most 60."""
+    return min(60, 2 + _EXAMPLES // max(1, examples))
 
 
 def fits(space: str, spec: TaskSpec) -> str | None:

@@ -15,6 +15,8 @@ from metawright.models.blocks import ACTIVATIONS, activation_of
 
 Sequence = tuple[Tensor, Tensor | None]
 
+_PLACE = 0.3  # deviation of the first places: about that of what they are added to
+
 
 class Rows(nn.Module):
     """The rows of an image as a sequence: (examples, height, channels * width)."""
@@ -264,9 +266,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(inputs, width)
-        self.places = nn.Parameter(0.02 * torch.randn(steps, width))
+        self.places = nn.Parameter(_PLACE * torch.randn(steps, width))
         own = 1 if pooling == "token" else 0
-        self.token = nn.Parameter(0.02 * torch.randn(own, width)) if own else None
+        self.token = nn.Parameter(_PLACE * torch.randn(own, width)) if own else None
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             EncoderLayer(width, heads, hidden, activation, dropout) for _ in range(layers)

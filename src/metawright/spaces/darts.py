@@ -30,9 +30,9 @@ def darts_networks() -> Record:
         {
             "normal": cell,
             "reduction": cell,
-            "stages": Integer(1, 3),
+            "stages": Integer(1, 2),
             "cells": Integer(1, 2),
-            "width": Choice((8, 12, 16)),
+            "width": Choice((6, 8, 12)),
         }
     )
 

@@ -15,9 +15,9 @@ def training_space() -> Record:
     - `augmentation`: how strongly examples are distorted, from 0 (not at all) to 1.
     """
     adam = Record(
-        {"lr": Real(3e-4, 0.03, log=True), "weight_decay": Real(1e-4, 0.3, log=True)},
+        {"lr": Real(3e-4, 0.02, log=True), "weight_decay": Real(1e-4, 0.3, log=True)},
     )
-    sgd = Record({"lr": Real(0.01, 0.5, log=True), "weight_decay": Real(1e-5, 1e-2, log=True)})
+    sgd = Record({"lr": Real(0.01, 0.3, log=True), "weight_decay": Real(1e-5, 1e-2, log=True)})
     return Record(
         {
             "optimiser": Either({"adam": adam, "sgd": sgd}),
