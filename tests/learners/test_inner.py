@@ -11,11 +11,11 @@ from torch.testing import assert_close
 
 from metawright.learners.inner import Forward, descend, forward_of, gradient, summed
 from metawright.learners.learner import Loss, task_loss
-from metawright.learners.optimisers import INNER_OPTIMISERS, Adam, Momentum, State
 from metawright.models.backbones import MLP
 from metawright.params import Params, detached, params_of
 from metawright.rng import stream
 from metawright.tasks.task import Batch
+from metawright.training.optimisers import INNER_OPTIMISERS, Adam, Momentum, State
 
 DOUBLE = torch.float64
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from metawright.learners.inner import Forward
-from metawright.learners.optimisers import State
 from metawright.models.normalisation import Given, normalising
 from metawright.params import Params
 from metawright.tasks.task import Batch
+from metawright.training.optimisers import State
 
 __all__ = ["Adapted", "both"]
 

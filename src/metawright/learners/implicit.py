@@ -26,12 +26,12 @@ from metawright.learners.breakage import breakage
 from metawright.learners.curvature import Operator, conjugate_gradients, hessian_product
 from metawright.learners.inner import descend, forward_of, gradient
 from metawright.learners.learner import Loss, accuracy, task_loss
-from metawright.learners.optimisers import SGD, InnerOptimiser, Rate, State
 from metawright.learners.statistics import Statistics
 from metawright.models.backbones import backbone
 from metawright.models.normalisation import Policy, normalising, with_policy
 from metawright.params import Params, detached, map_params, params_of
 from metawright.tasks.task import Batch, Kind, Task, TaskSpec
+from metawright.training.optimisers import SGD, InnerOptimiser, Rate, State
 from metawright.training.trainable import Step
 
 __all__ = ["ImplicitMAML", "Proximal", "build_implicit_maml"]

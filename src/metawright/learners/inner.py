@@ -17,10 +17,10 @@ from torch.utils.checkpoint import checkpoint
 
 from metawright.learners.adaptable import check_adaptable
 from metawright.learners.learner import Loss, Predictor, task_loss
-from metawright.learners.optimisers import SGD, InnerOptimiser, Rate, State
 from metawright.models.backbones import TaskBatched
 from metawright.params import Params, detached, map_params
 from metawright.tasks.task import Batch, Task
+from metawright.training.optimisers import SGD, InnerOptimiser, Rate, State
 
 __all__ = [
     "Descent",

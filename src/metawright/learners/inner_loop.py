@@ -25,13 +25,13 @@ from metawright.learners.inner import (
     summed,
 )
 from metawright.learners.learner import Loss
-from metawright.learners.optimisers import InnerOptimiser, Rate, State
 from metawright.learners.precision import mixed
 from metawright.learners.statistics import Recording, Statistics
 from metawright.models.backbones import TaskBatched
 from metawright.models.normalisation import normalising
 from metawright.params import Params, detached, params_of
 from metawright.tasks.task import Batch, Task
+from metawright.training.optimisers import InnerOptimiser, Rate, State
 
 __all__ = ["InnerLoop", "Judged", "Plan"]
 

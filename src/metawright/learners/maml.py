@@ -23,13 +23,13 @@ from metawright.learners.inner import gradient
 from metawright.learners.inner_loop import InnerLoop, Judged, Plan
 from metawright.learners.learner import Loss, accuracy, task_loss
 from metawright.learners.multi_step import step_weights
-from metawright.learners.optimisers import INNER_OPTIMISERS, InnerOptimiser, Rate
 from metawright.learners.precision import check_autocast
 from metawright.learners.rates import RateKind, rates_of
 from metawright.learners.statistics import Statistics
 from metawright.models.normalisation import Policy, with_policy
 from metawright.params import Params, map_params, params_of
 from metawright.tasks.task import Batch, Task
+from metawright.training.optimisers import INNER_OPTIMISERS, InnerOptimiser, Rate
 from metawright.training.trainable import Step
 
 __all__ = ["MAML"]

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from metawright.learners.optimisers import Rate
+from metawright.training.optimisers import Rate
 
 __all__ = ["LearnedRates", "RateKind", "rates_of"]
 

@@ -26,12 +26,12 @@ from metawright.learners.inner import (
     summed,
 )
 from metawright.learners.learner import Loss, task_loss
-from metawright.learners.optimisers import State
 from metawright.learners.statistics import Recording, Statistics
 from metawright.models.backbones import TaskBatched, backbone
 from metawright.models.normalisation import Policy, with_policy
 from metawright.params import Params, detached, map_params, params_of
 from metawright.tasks.task import Batch, Task, TaskSpec
+from metawright.training.optimisers import State
 from metawright.training.trainable import Step
 
 __all__ = ["Reptile", "build_reptile"]

@@ -1,4 +1,4 @@
-"""Inner optimisers as pure functions: weights, gradients and a state in, new ones out.
+"""Optimisers as pure functions: weights, gradients and a state in, new ones out.
 
 The formulas and defaults are those of `torch.optim`. Every step can be differentiated, twice too:
 where a square root stands under a zero, its infinite slope is left out, so that weights with a

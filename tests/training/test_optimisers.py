@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from metawright.learners.optimisers import (
+from metawright.params import Params
+from metawright.rng import stream
+from metawright.training.optimisers import (
     INNER_OPTIMISERS,
     SGD,
     Adam,
@@ -15,8 +17,6 @@ from metawright.learners.optimisers import (
     Momentum,
     RMSprop,
 )
-from metawright.params import Params
-from metawright.rng import stream
 
 DOUBLE = torch.float64
 Build = Callable[[list[Tensor]], torch.optim.Optimizer]
