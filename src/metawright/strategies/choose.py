@@ -30,6 +30,8 @@ STRATEGIES: Mapping[str, str] = {
     "tpe": "metawright.strategies.bayesian:TPE",
     "gp": "metawright.strategies.gaussian_process:GaussianProcess",
     "nsga2": "metawright.strategies.nsga2:NSGA2",
+    "reinforce": "metawright.strategies.controller:Reinforce",
+    "ppo": "metawright.strategies.ppo:PPO",
 }
 """Strategies by name; each is called as `row(space, rng=rng, score=..., warm_start=...)`, has
 options with defaults beyond, and maximises the score."""
