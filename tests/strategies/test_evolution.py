@@ -144,7 +144,7 @@ def test_the_warm_start_comes_first_and_only_once() -> None:
     ("arguments", "message"),
     [
         ({"sample_size": 0}, r"`1 <= sample_size <= population` must hold.*sample_size=0"),
-        ({"population": 4}, r"but got \(sample_size=5, population=4\)"),
+        ({"population": 4, "sample_size": 5}, r"but got \(sample_size=5, population=4\)"),
         ({"crossover_rate": 1.5}, r"`0 <= crossover_rate <= 1` must hold"),
         ({"warm_start": [Design({"x": -1})]}, r"^x must be an integer from 0 to 999, but got -1"),
     ],

@@ -45,7 +45,7 @@ class Evolution:
         score: the key of `Trial.scores` that is maximised.
         population: how many of the latest members live, the P of the paper.
         sample_size: how many of them compete to be a parent, the S of the paper; 1 means no
-            selection, larger is greedier.
+            selection, larger is greedier; None: half of the population.
         crossover_rate: share of children with two parents, 0..1.
         warm_start: designs to try first, the most promising one first.
 
@@ -79,10 +79,12 @@ class Evolution:
         rng: torch.Generator,
         score: str = "score",
         population: int = 20,
-        sample_size: int = 5,
+        sample_size: int | None = None,
         crossover_rate: float = 0.0,
         warm_start: Sequence[Design] = (),
     ) -> None:
+        if sample_size is None:
+            sample_size = max(1, population // 2)
         if not 1 <= sample_size <= population:
             raise InputError(
                 "`1 <= sample_size <= population` must hold, "
