@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metawright.strategies.evolution import Evolution
     from metawright.strategies.gaussian_process import GaussianProcess
     from metawright.strategies.grid import Grid
+    from metawright.strategies.halving import SuccessiveHalving, hyperband
     from metawright.strategies.ledger import Ledger
     from metawright.strategies.local import LocalSearch
     from metawright.strategies.nsga2 import NSGA2
@@ -44,7 +45,9 @@ __all__ = [
     "Reinforce",
     "Scalarised",
     "Strategy",
+    "SuccessiveHalving",
     "fidelity_of",
+    "hyperband",
     "hypervolume",
     "measured",
     "objective",
@@ -59,6 +62,7 @@ _HOMES = {
     "evolution": ("Evolution",),
     "gaussian_process": ("GaussianProcess",),
     "grid": ("Grid",),
+    "halving": ("SuccessiveHalving", "hyperband"),
     "ledger": ("Ledger",),
     "local": ("LocalSearch",),
     "nsga2": ("NSGA2",),

@@ -32,6 +32,8 @@ STRATEGIES: Mapping[str, str] = {
     "nsga2": "metawright.strategies.nsga2:NSGA2",
     "reinforce": "metawright.strategies.controller:Reinforce",
     "ppo": "metawright.strategies.ppo:PPO",
+    "halving": "metawright.strategies.halving:SuccessiveHalving",
+    "hyperband": "metawright.strategies.halving:hyperband",
 }
 """Strategies by name; each is called as `row(space, rng=rng, score=..., warm_start=...)`, has
 options with defaults beyond, and maximises the score."""
