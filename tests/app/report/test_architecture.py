@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from metawright.app.report.architecture import architecture, flow_of, member_blueprints
+from metawright.app.report.architecture import architecture
 from metawright.app.report.drawing import Rect, Text
+from metawright.app.report.flow import flow_of, member_blueprints
 from metawright.models.saved import load_model
 from metawright.params import count, params_of
 from metawright.tasks.task import Kind, TaskSpec

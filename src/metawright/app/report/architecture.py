@@ -1,89 +1,17 @@
-"""The architecture of a model as a picture: its layers from image to class, with their shapes.
+"""The layers of a model as a picture, from what goes in to what comes out, with their shapes."""
 
-Shapes and parameters are not computed by rules: the model runs once on the meta device, where
-nothing is calculated, and every layer is asked what it gave.
-"""
-
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import torch
-from torch import Tensor, nn
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from metawright.app.report.drawing import Area, Line, Picture, Rect, Shape, Text
-from metawright.app.report.words import amount, number, percent, short
-from metawright.models.layers import assemble
-from metawright.tasks.task import TaskSpec
+from metawright.app.report.flow import Flow, Layer
+from metawright.app.report.words import amount, short
 
-__all__ = ["Flow", "Layer", "architecture", "flow_of", "member_blueprints", "side_by_side"]
+__all__ = ["architecture", "side_by_side"]
 
 Point: TypeAlias = tuple[float, float]
 
 _WIDTH, _HEIGHT, _GAP, _MARGIN = 232.0, 62.0, 24.0, 6.0
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One box of the picture: what it is, its settings, the shape it gives, its parameters."""
-
-    title: str
-    details: str
-    shape: tuple[int, ...]
-    parameters: int = 0
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Layers in the order in which an image goes through them.
-
-    Arguments:
-        before: from the image on; branches: side by side; after: to the class.
-    """
-
-    before: tuple[Layer, ...]
-    branches: tuple[tuple[Layer, ...], ...]
-    after: tuple[Layer, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Of all layers together."""
-        chains = (self.before, *self.branches, self.after)
-        return sum(layer.parameters for chain in chains for layer in chain)
-
-
-def member_blueprints(blueprint: Mapping[str, Any]) -> list[tuple[dict[str, Any], float]]:
-    """The classifiers that a model consists of, with their shares."""
-    if blueprint["layer"] == "Ensemble":
-        return list(zip(blueprint["members"], blueprint["weights"], strict=True))
-    return [(dict(blueprint), 1.0)]
-
-
-def flow_of(blueprint: Mapping[str, Any], spec: TaskSpec) -> Flow:
-    """The layers of one classifier."""
-    with torch.device("meta"):
-        module = assemble(dict(blueprint))
-        image = torch.zeros(1, *spec.features)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, part in module.named_modules():
-        part.register_forward_hook(_keep_shape(shapes, name))
-    with torch.no_grad():
-        module(image)
-    told = _Teller(module, shapes)
-    start = Layer("Image", "any size", spec.features)
-    output = Layer("Class", "softmax, the most probable", shapes[""])
-    if blueprint["layer"] != "Classifier":
-        return Flow((start,), (), (told.layer("", blueprint), output))
-    features = blueprint["features"]
-    before = (start, told.layer("prepare", blueprint["prepare"]))
-    after = (told.layer("head", blueprint["head"]), output)
-    if features["layer"] != "Join":
-        return Flow((*before, *told.chain("features", features)), (), after)
-    branches = tuple(
-        told.chain(f"features.parts.{index}", part) for index, part in enumerate(features["parts"])
-    )
-    return Flow(before, branches, (told.layer("features", features, own=True), *after))
 
 
 def architecture(flow: Flow, *, title: str, stacked: bool = False) -> Picture:
@@ -174,9 +102,8 @@ def _place(
     for x_end, y_end in ends:
         if y_end < y:
             shapes += _arrow(x_end, y_end, middle, y)
-    ends_here = layer.title in ("Image", "Class")
     left = middle - _WIDTH / 2
-    fill, stroke = ("ground", "accent") if ends_here else ("panel", "line")
+    fill, stroke = ("ground", "accent") if layer.outside else ("panel", "line")
     shapes.append(Rect(left, y, _WIDTH, _HEIGHT, fill, stroke, 10))  # type: ignore[arg-type]
     shapes.append(Text(left + 12, y + 15, layer.title, 13, "ink", bold=True))
     shapes.append(Text(left + 12, y + 32, short(layer.details, 38), 11, "muted"))
@@ -193,68 +120,3 @@ def _arrow(x: float, y: float, to_x: float, to_y: float) -> list[Shape]:
     points = ((x, y), (x, turn), (to_x, turn), (to_x, to_y - 6))
     tip = ((to_x - 4, to_y - 7), (to_x + 4, to_y - 7), (to_x, to_y - 1))
     return [Line(points if x != to_x else (points[0], points[3]), "line"), Area(tip, "line")]
-
-
-def _keep_shape(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
-    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        shapes[name] = tuple(output.shape[1:])
-
-    return keep
-
-
-class _Teller:
-    """Puts the layers of a module that has run into words."""
-
-    def __init__(self, module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._module = module
-        self._shapes = shapes
-
-    def layer(self, path: str, told: Mapping[str, Any], *, own: bool = False) -> Layer:
-        """The box of the layer at `path`; `own`: without the parameters of the layers inside."""
-        title, details = _words(told)
-        held = self._module.get_submodule(path).parameters(recurse=not own)
-        return Layer(title, details, self._shapes[path], sum(p.numel() for p in held))
-
-    def chain(self, path: str, told: Mapping[str, Any]) -> tuple[Layer, ...]:
-        """The boxes of a feature extractor: a network has one for each block."""
-        if told["layer"] != "ConvFeatures":
-            return (self.layer(path, told),)
-        blocks = []
-        for index in range(told["depth"]):
-            part = f"{path}.blocks.{index}"
-            shape = self._shapes[part]
-            title = f"Block {index + 1}: {shape[0]} filters {told['kernel']} × {told['kernel']}"
-            pool = f"{told['pool']} pool, " if index < 3 and told["pool"] != "none" else ""
-            skip = ", skip" if told["skip"] and index else ""
-            held = sum(p.numel() for p in self._module.get_submodule(part).parameters())
-            details = f"{pool}{told['normalisation']} norm{skip}"
-            blocks.append(Layer(title, details, shape, held))
-        readout = Layer("Read-out", "mean on a 3 × 3 grid, unit length", self._shapes[path])
-        return (*blocks, readout)
-
-
-def _words(told: Mapping[str, Any]) -> tuple[str, str]:
-    """Title and details of a layer."""
-    kind = told["layer"]
-    if kind == "Prepare":
-        how = "ink bright, centred, same spread" if told["frame"] else "resized"
-        return "Prepare", how
-    if kind == "PixelFeatures":
-        return "Pixels", f"smoothed to {told['side']} × {told['side']}, unit length"
-    if kind == "Join":
-        return "Join", "shares " + " and ".join(percent(w, 0) for w in told["weights"])
-    if kind == "PrototypeHead":
-        return "Nearest class mean", f"{told['classes']} prototypes"
-    if kind == "LinearHead":
-        return "Linear", f"{told['features']} features, ridge regression"
-    if kind == "KernelHead":
-        gamma = number(told["gamma"], 3)
-        return "Kernel ridge", f"Gaussian, γ {gamma}, {told['anchors']} anchors"
-    settings = ", ".join(f"{key} {_setting(told[key])}" for key in told if key != "layer")
-    return str(kind), settings
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, float) and math.isfinite(value):
-        return number(value)
-    return "…" if isinstance(value, dict | list) else str(value)

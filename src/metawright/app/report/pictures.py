@@ -3,17 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metawright.app.report.architecture import (
-    Flow,
-    architecture,
-    flow_of,
-    member_blueprints,
-    side_by_side,
-)
+from metawright.app.report.architecture import architecture, side_by_side
 from metawright.app.report.charts import Interval, curves, intervals, progress
 from metawright.app.report.confusion import confusion
 from metawright.app.report.drawing import Picture
 from metawright.app.report.facts import Facts
+from metawright.app.report.flow import Flow, flow_of, member_blueprints
 from metawright.app.report.words import percent
 
 __all__ = ["NARROW", "WIDTHS", "all_pictures", "architectures", "confusions", "curve_chart",

@@ -1,0 +1,3 @@
+"""The report page of a search."""
+
+__all__: list[str] = []
