@@ -20,7 +20,6 @@ from metawright.evaluate.evaluator import Evaluation, check_fidelity
 from metawright.evaluate.scores import scores_of
 from metawright.evaluate.training_plan import TrainingPlan, training_plan
 from metawright.models.architectures import build_network, network_blueprint
-from metawright.models.blocks import Output
 from metawright.models.task_inputs import form, set_scales
 from metawright.params import Params
 from metawright.rng import global_draws, stream
@@ -184,7 +183,7 @@ class Supervised:
         self, module: nn.Module, plan: TrainingPlan, fidelity: float, seed: int
     ) -> dict[str, Any]:
         """Trains in place; the evidence of it."""
-        support = self.task.support
+        support, _, spec = self.task
         batch_size = min(plan.batch_size, len(support.x))
         per_epoch = math.ceil(len(support.x) / batch_size)
         steps = max(1, round(self.epochs * fidelity * per_epoch))
@@ -192,7 +191,7 @@ class Supervised:
         module.train()
         try:
             fit(
-                _Supervision(module, self.task.spec, plan),
+                _Supervision(module, spec, plan, _unit(support, spec)),
                 _Batches(support, batch_size),
                 steps=steps,
                 rng=stream(seed, "training"),
@@ -277,6 +276,7 @@ class _Supervision(NamedTuple):
     network: nn.Module
     spec: TaskSpec
     plan: TrainingPlan
+    unit: Tensor | None
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The network's own."""
@@ -291,7 +291,7 @@ class _Supervision(NamedTuple):
         x = augmented(batch.x, self.spec, self.plan.augmentation, rng)
         with global_draws(rng):  # dropout
             answers = self.network(_channels_last(x))
-        loss = _loss(self.network, answers, batch.labels, self.spec, self.plan.label_smoothing)
+        loss = self._loss(answers, batch.labels)
         params = {name: p for name, p in self.named_parameters() if p.requires_grad}
         if not loss.requires_grad:
             raise MetawrightError("The network's answer does not hang on any of its parameters.")
@@ -301,16 +301,19 @@ class _Supervision(NamedTuple):
         }
         return Step(found, {"loss": float(loss.detach())})
 
+    def _loss(self, answers: Tensor, labels: Tensor) -> Tensor:
+        if self.unit is None:
+            return F.cross_entropy(answers, labels, label_smoothing=self.plan.label_smoothing)
+        targets = labels.reshape(answers.shape).to(answers.dtype)
+        return F.mse_loss(answers / self.unit, targets / self.unit)
 
-def _loss(
-    network: nn.Module, answers: Tensor, labels: Tensor, spec: TaskSpec, smoothing: float
-) -> Tensor:
+
+def _unit(support: Batch, spec: TaskSpec) -> Tensor | None:
+    """The deviation of each target, so that learning rates mean the same for any data."""
     if spec.kind is Kind.CLASSIFICATION:
-        return F.cross_entropy(answers, labels, label_smoothing=smoothing)
-    # In units of the targets' deviation, so that learning rates mean the same for any data.
-    scales = [part.deviation for part in network.modules() if isinstance(part, Output)]
-    unit = scales[-1] if scales else torch.ones(())
-    return F.mse_loss(answers / unit, labels.reshape(answers.shape).to(answers.dtype) / unit)
+        return None
+    deviation = support.labels.flatten(1).float().std(0, correction=0)
+    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
 
 
 def _predicted(module: nn.Module, x: Tensor) -> Tensor:

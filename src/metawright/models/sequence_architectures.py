@@ -10,19 +10,22 @@ from metawright.tasks.task import TaskSpec
 
 __all__ = ["recurrent_blueprint", "transformer_blueprint"]
 
+_ROWS = 16  # of an image at most; of higher ones several are read at a time
 _STEPS = 64  # of a signal at most; longer ones are read several steps at a time
 _FEATURES = 256  # of a vector at most, where each is a token
 
 
 def recurrent_blueprint(architecture: Mapping[str, Any], spec: TaskSpec) -> Blueprint:
-    """Reads an image row by row, a signal step by step, a text token by token."""
+    """Reads an image by rows, a signal step by step, a text token by token."""
     found = form_of("recurrent", spec, ("image", "signal", "text"))
     width = architecture["width"]
     if found == "text":
         read, inputs = [_tokens(spec, width)], width
     elif found == "image":
-        channels, _, wide = spec.features
-        read, inputs = [input_blueprint(spec), {"layer": "Rows"}], channels * wide
+        channels, height, wide = spec.features
+        rows = -(-height // _ROWS)
+        read = [input_blueprint(spec), {"layer": "Rows", "rows": rows}]
+        inputs = channels * rows * wide
     else:
         read, inputs, _ = _steps(spec, _STEPS)
     body = {

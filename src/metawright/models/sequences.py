@@ -19,10 +19,16 @@ _PLACE = 0.3  # deviation of the first places: about that of what they are added
 
 
 class Rows(nn.Module):
-    """The rows of an image as a sequence: (examples, height, channels * width)."""
+    """An image as a sequence of `rows` rows at a time: (examples, steps, channels*rows*width)."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
 
     def forward(self, x: Tensor) -> Sequence:
-        return x.transpose(1, 2).flatten(2), None
+        x = F.pad(x, (0, 0, 0, -x.shape[2] % self.rows))
+        parts = x.unflatten(2, (-1, self.rows))  # (examples, channels, steps, rows, width)
+        return parts.transpose(1, 2).flatten(2), None
 
 
 class Steps(nn.Module):
