@@ -17,6 +17,7 @@ from metawright.spaces import Choice, Design, Either, Integer, Real, Record
 from metawright.store.records import Trial
 from metawright.strategies.bayesian import TPE
 from metawright.strategies.choose import STRATEGIES
+from metawright.strategies.filled import Filled
 from metawright.strategies.gaussian_process import GaussianProcess
 from metawright.strategies.objectives import Constraint, objective
 from metawright.strategies.pareto import Archive
@@ -119,12 +120,12 @@ def test_proposals_still_out_are_not_crowded() -> None:
         assert len({design["x"] for design in designs}) > 1 and len(set(designs)) == 4
 
 
-def test_the_process_reads_a_design_as_options_and_places() -> None:
-    strategy = GaussianProcess(TREE, rng=stream(0))
+def test_what_is_not_in_play_is_filled_in() -> None:
+    filled = Filled(TREE)
     linear = Design({"head": {"kind": "linear", "bias": False, "scale": 0.25}, "lr": 0.01})
     deep = Design({"head": {"kind": "deep", "layers": 9, "act": "b"}, "lr": 1.0})
     expected = [[0, 1, 0.25, 0.5, 4, 0.5], [1, 2, 0.5, 1.0, 1, 1.0]]
-    np.testing.assert_allclose(strategy._features([linear, deep]), expected)
+    np.testing.assert_allclose(filled.features([linear, deep]), expected)
 
 
 def test_the_process_keeps_the_best_and_the_latest() -> None:

@@ -14,19 +14,16 @@ import numpy as np
 import optuna
 import torch
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from metawright import rng as streams
 from metawright.errors import InputError
-from metawright.spaces.decisions import Decision, active, decisions
 from metawright.spaces.design import Design
-from metawright.spaces.domain import Choice, Scalar, size, to_unit
 from metawright.spaces.draw import mutate, sample
-from metawright.spaces.points import write
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
 from metawright.strategies.bayesian import Outcome, outcome, quiet, study_of
+from metawright.strategies.filled import Filled
 from metawright.strategies.ledger import Ledger
 from metawright.strategies.nsga2 import fitness
 from metawright.strategies.objectives import Constraint, Objective
@@ -99,10 +96,7 @@ class GaussianProcess:
         self._outcomes: list[Outcome] = []
         self._parameters: dict[Design, dict[str, Any]] = {}
         self._pending: dict[Design, None] = {}
-        flat = enumerate(decisions(space))
-        self._free = [(at, each) for at, each in flat if size(each.domain) > 1]
-        # Optuna sorts decisions by name, so the names are numbers of one width.
-        self._distributions = {f"{at:06}": _distribution(each) for at, each in self._free}
+        self._filled = Filled(space)
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
@@ -117,13 +111,13 @@ class GaussianProcess:
             found = outcome(trial, self.objectives, self.constraints)
             if found is not None:
                 self._outcomes.append(found)
-                self._parameters[trial.design] = self._told(trial.design)
+                self._parameters[trial.design] = self._filled.told(trial.design)
 
     def _propose(self) -> Design:
         rng = self._ledger.stream()
         design = self._ledger.warm()
         scored = sum(each.point is not None for each in self._outcomes)
-        if design is None and scored >= self.starts and self._free:
+        if design is None and scored >= self.starts and len(self._filled):
             design = self._suggest(rng)
         if design is None:
             design = self._ledger.sample_unseen(rng)
@@ -142,10 +136,10 @@ class GaussianProcess:
             """In place of Optuna's search through the box: the best of the candidates, and of
             what is next to the best of them."""
             del best  # candidates were made from it
-            values = acquisition.eval_acqf_no_grad(self._features(first))
+            values = acquisition.eval_acqf_no_grad(self._filled.features(first))
             tops = [first[i] for i in np.argsort(-values, kind="stable")[:_PARENTS]]
             near = tops + self._changed(tops, self.candidates // 3, rng)
-            features = self._features(near)
+            features = self._filled.features(near)
             index = int(np.argmax(acquisition.eval_acqf_no_grad(features)))
             chosen.append(near[index])
             row: NDArray[np.float64] = features[index]
@@ -161,7 +155,7 @@ class GaussianProcess:
             # "Advanced users can override this method", says its comment.
             setattr(sampler, "_optimize_acqf", pick)  # noqa: B010
             study.sampler = sampler
-            study.ask(self._distributions)
+            study.ask(self._filled.distributions)
         return chosen[0] if chosen else None
 
     def _ranked(self) -> list[Outcome]:
@@ -194,19 +188,9 @@ class GaussianProcess:
                 )
             )
         for design in self._pending:
-            running = create_trial(state=TrialState.RUNNING, **self._told(design))
+            running = create_trial(state=TrialState.RUNNING, **self._filled.told(design))
             study.add_trial(running)
         return study
-
-    def _told(self, design: Design) -> dict[str, Any]:
-        """The decisions of a design as a study takes them."""
-        numbers = self._features([design])[0].tolist()
-        pairs = zip(self._distributions.items(), numbers, strict=True)
-        params = {
-            name: int(number) if isinstance(distribution, CategoricalDistribution) else number
-            for (name, distribution), number in pairs
-        }
-        return {"params": params, "distributions": self._distributions}
 
     def _candidates(self, parents: Sequence[Design], rng: torch.Generator) -> list[Design]:
         """New designs, two thirds of them near good ones."""
@@ -225,25 +209,3 @@ class GaussianProcess:
             for at in range(count)
         ]
         return [design for design in dict.fromkeys(made) if not self._ledger.seen(design)]
-
-    def _features(self, designs: Sequence[Design]) -> NDArray[np.float64]:
-        """(designs, free decisions): what Optuna's process takes, an option's number or 0..1."""
-        rows = []
-        for design in designs:
-            point = write(self._ledger.space, design)
-            rows.append([_feature(each, point[at], point) for at, each in self._free])
-        return np.array(rows, dtype=np.float64)
-
-
-def _distribution(decision: Decision) -> BaseDistribution:
-    if isinstance(decision.domain, Choice):
-        options = len(decision.domain.options) + (decision.condition is not None)
-        return CategoricalDistribution(range(options))
-    return FloatDistribution(0.0, 1.0)
-
-
-def _feature(decision: Decision, value: Scalar, point: Sequence[Scalar]) -> float:
-    domain, counts = decision.domain, active(decision, point)
-    if isinstance(domain, Choice):
-        return float(domain.options.index(value) if counts else len(domain.options))
-    return to_unit(domain, value) if counts and isinstance(value, int | float) else 0.5
