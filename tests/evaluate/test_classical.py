@@ -44,14 +44,14 @@ def design(model: str, *, scaler: str = "standard", regression: bool = False) ->
     space = pipelines(regression=regression).fields["model"]
     assert isinstance(space, Either)
     settings = sample(space.cases[model], stream(7, model))
-    known = {
+    known: dict[str, dict[str, object]] = {
         "logistic": {"strength": 1.0}, "ridge": {"penalty": 1.0},
         "svm": {"strength": 10.0, "gamma": 1.0},
         "boosting": {"lr": 0.1, "rounds": 50, "leaves": 8, "penalty": 0.1},
         "mlp": {"width": 64, "depth": 1, "lr": 0.01, "penalty": 1e-3},
         "lda": {"shrinkage": 0.1}, "neighbours": {"count": 5, "weights": "distance"},
     }  # fmt: skip
-    chosen = {"kind": model, **known.get(model, dict(settings))}
+    chosen: dict[str, object] = {"kind": model, **(known.get(model) or dict(settings))}
     return Design({"scaler": scaler, "reduction": {"kind": "none"}, "model": chosen})
 
 

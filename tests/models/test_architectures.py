@@ -85,7 +85,7 @@ def test_one_example_is_predicted_as_many_are(space: str, data: str) -> None:
     module = build_network(space, design, SPECS[data], stream(4)).eval()
     x = examples(space, design, SPECS[data])
     with torch.inference_mode():
-        alone = torch.cat([module(one) for one in x.split(1)])
+        alone = torch.cat([module(one) for one in torch.split(x, 1)])
         assert_close(alone, module(x), rtol=1e-4, atol=1e-4)
 
 
@@ -284,38 +284,33 @@ def test_a_gru_in_both_directions_is_that_of_torch() -> None:
 
 
 def test_a_searched_cell_is_its_formula() -> None:
-    nodes = [
+    decided = [
         {"sources": [0], "operations": ["relu"]},
         {"sources": [1], "operations": ["identity"]},
         {"sources": [0], "operations": ["sigmoid"]},
     ]
     architecture = {
-        "cell": {"kind": "searched", "nodes": nodes}, "layers": 1, "width": 32,
+        "cell": {"kind": "searched", "nodes": decided}, "layers": 1, "width": 32,
         "bidirectional": False, "dropout": 0.0, "pooling": "last",
     }  # fmt: skip
     module = build_network(
         "recurrent", Design({"architecture": architecture}), SPECS["images"], stream(0)
     )
-    cell = dict(module.named_modules())["2.layers.0.0"]
+    parts = dict(module.named_modules())
+    start, first = parts["2.layers.0.0.start"], parts["2.layers.0.0.state"]
+    nodes = [first, *parts["2.layers.0.0.nodes"].children()]
     x = torch.rand(4, 1, 8, 8, generator=stream(1))
     state = torch.zeros(4, 32)
     for row in x[:, 0].unbind(1):
         states = [state]
         for index in range(4):
             source = state if index == 0 else states[1 + (0, 1, 0)[index - 1]]
-            linear = (
-                cell.start(row) + cell.state(state)
-                if index == 0
-                # type: ignore[operator]
-                else (
-                    cell.nodes[index - 1](source)  # type: ignore[index]
-                )
-            )
+            linear = nodes[index](source) + (start(row) if index == 0 else 0)
             gate, change = linear[:, :32].sigmoid(), linear[:, 32:]
             function = (torch.tanh, torch.relu, lambda h: h, torch.sigmoid)[index]
             states.append(source + gate * (function(change) - source))
         state = torch.stack(states[1:]).mean(0)
-    assert_close(module(x), dict(module.named_modules())["3"](state))
+    assert_close(module(x), parts["3"](state))
 
 
 def test_the_encoder_layer_is_that_of_torch() -> None:

@@ -71,10 +71,13 @@ def test_learning_rates_belong_to_their_optimiser() -> None:
     assert math.isinf(count(training_space()))
 
 
+def models(*, regression: bool) -> set[str]:
+    space = pipelines(regression=regression).fields["model"]
+    assert isinstance(space, Either)
+    return set(space.cases)
+
+
 def test_pipelines_for_numbers_leave_out_what_needs_classes() -> None:
-    models = {
-        regression: pipelines(regression=regression).fields["model"] for regression in (0, 1)
-    }
-    assert isinstance(models[0], Either) and isinstance(models[1], Either)
-    assert set(models[0].cases) - set(models[1].cases) == set(CLASSIFIERS_ONLY)
-    assert len(models[0].cases) == 10
+    classes, numbers = models(regression=False), models(regression=True)
+    assert classes - numbers == set(CLASSIFIERS_ONLY)
+    assert len(classes) == 10 and numbers < classes

@@ -74,7 +74,11 @@ def _share(support: Batch, spec: TaskSpec, fidelity: float, rng: torch.Generator
     wanted = max(2, math.ceil(fidelity * len(order)))
     if spec.kind is Kind.CLASSIFICATION:
         labels = support.labels[order]
-        firsts = [int((labels == label).nonzero()[0]) for label in labels.unique()]
+        firsts = [
+            int((labels == label).nonzero()[0])
+            for label in range(spec.outputs)
+            if bool((labels == label).any())
+        ]
         rest = sorted(set(range(len(order))) - set(firsts))
         rows = order[(firsts + rest)[: max(wanted, len(firsts))]]
     else:

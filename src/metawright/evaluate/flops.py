@@ -84,8 +84,8 @@ def _recurrent_flops(layer: Any, x: Tensor | PackedSequence) -> int:
     gates = {"LSTM": 4, "GRU": 3}.get(type(layer).__name__.removesuffix("Cell"), 1)
     states = layer.hidden_size
     if isinstance(layer, nn.RNNCellBase):
-        rows = 1 if x.dim() == 1 else len(x)  # type: ignore[union-attr, arg-type]
-        return 2 * gates * states * (layer.input_size + states) * rows
+        rows = 1 if x.dim() == 1 else len(x)  # type: ignore[union-attr]
+        return int(2 * gates * states * (layer.input_size + states) * rows)
     entries = x.data.shape[0] if isinstance(x, PackedSequence) else x[..., 0].numel()
     told = layer.proj_size or states
     directions = 2 if layer.bidirectional else 1

@@ -199,7 +199,8 @@ def _kernel(
 ) -> NDArray[np.float64]:
     """Inner products; with pairs those of all products of two entries as well."""
     products = first @ second.T / first.shape[1]
-    return (1 + products) ** 2 - 1 if settings.pairs else products
+    squares: NDArray[np.float64] = (1 + products) ** 2 - 1
+    return squares if settings.pairs else products
 
 
 def _ridge(inputs: NDArray[np.float64], times: NDArray[np.float64], settings: _Settings) -> _Ridge:
@@ -210,7 +211,7 @@ def _ridge(inputs: NDArray[np.float64], times: NDArray[np.float64], settings: _S
     values = (inputs - centre) / spread
     kernel = _kernel(values, values, settings) + settings.penalty * np.eye(len(values))
     mean = float(targets.mean())
-    dual = np.linalg.solve(kernel, targets - mean)
+    dual = np.asarray(np.linalg.solve(kernel, targets - mean), dtype=np.float64)
     return _Ridge(settings, (centre, spread), values, dual, mean)
 
 

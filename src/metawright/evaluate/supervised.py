@@ -23,9 +23,10 @@ from metawright.models.architectures import build_network, network_blueprint
 from metawright.models.task_inputs import form, set_scales
 from metawright.params import Params
 from metawright.rng import global_draws, stream
-from metawright.spaces import SPACES, pipelines
+from metawright.spaces import SPACES
 from metawright.spaces.design import Design
 from metawright.spaces.draw import sample
+from metawright.spaces.pipelines import pipelines
 from metawright.spaces.points import check
 from metawright.spaces.space import Record, Space
 from metawright.tasks.augment import augmented
@@ -265,7 +266,7 @@ class _Batches:
     def __call__(self, rng: torch.Generator) -> Batch:
         if not self.waiting:
             order = torch.randperm(len(self.support.x), generator=rng)
-            self.waiting = list(order.split(self.size))[::-1]
+            self.waiting = list(torch.split(order, self.size))[::-1]
         rows = self.waiting.pop().to(self.support.x.device)
         return Batch(self.support.x[rows], self.support.labels[rows])
 
@@ -320,7 +321,7 @@ def _predicted(module: nn.Module, x: Tensor) -> Tensor:
     """Answers to all examples, in evaluation mode: (examples, outputs)."""
     module.eval()
     with torch.inference_mode():
-        return torch.cat([module(_channels_last(part)) for part in x.split(_CHUNK)])
+        return torch.cat([module(_channels_last(part)) for part in torch.split(x, _CHUNK)])
 
 
 def _laid_out(module: nn.Module) -> nn.Module:

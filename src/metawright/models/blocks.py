@@ -176,7 +176,7 @@ class Graph(nn.Module):
         for sources, operations in zip(self.sources, self.operations, strict=True):
             parts = [
                 operation(nodes[source])
-                for source, operation in zip(sources, operations, strict=True)  # type: ignore[arg-type]
+                for source, operation in zip(sources, operations.children(), strict=True)
             ]
             nodes.append(sum(parts[1:], parts[0]) if parts else torch.zeros_like(inputs[0]))
         chosen = [nodes[number] for number in self.outputs]
@@ -207,7 +207,8 @@ class TwoBack(nn.Module):
         older = newer = self.stem(x)
         for cell, first, second in zip(self.cells, self.first, self.second, strict=True):
             older, newer = newer, cell(first(older), second(newer))
-        return newer
+        last: Tensor = newer
+        return last
 
 
 class Readout(nn.Module):

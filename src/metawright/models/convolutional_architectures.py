@@ -147,7 +147,7 @@ def _macro_block(
     width, kernel, hidden = stage["width"], stage["kernel"], before * stage["expansion"]
     if stage["expansion"] == 1:
         return _convolution(before, width, kernel=kernel, stride=stride, **shape)
-    narrow = shape | {"activation": "identity"}
+    narrow = {**shape, "activation": "identity"}
     parts = [
         _convolution(before, hidden, kernel=1, **shape),
         _convolution(hidden, hidden, kernel=kernel, stride=stride, groups=hidden, **shape),

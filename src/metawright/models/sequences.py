@@ -27,7 +27,7 @@ class Rows(nn.Module):
 
     def forward(self, x: Tensor) -> Sequence:
         x = F.pad(x, (0, 0, 0, -x.shape[2] % self.rows))
-        parts = x.unflatten(2, (-1, self.rows))  # (examples, channels, steps, rows, width)
+        parts = torch.unflatten(x, 2, (-1, self.rows))  # (examples, channels, steps, rows, width)
         return parts.transpose(1, 2).flatten(2), None
 
 
@@ -40,7 +40,7 @@ class Steps(nn.Module):
 
     def forward(self, x: Tensor) -> Sequence:
         x = F.pad(x, (0, -x.shape[-1] % self.patch))
-        parts = x.unflatten(-1, (-1, self.patch))  # (examples, bands, parts, patch)
+        parts = torch.unflatten(x, -1, (-1, self.patch))  # (examples, bands, parts, patch)
         return parts.transpose(1, 2).flatten(2), None
 
 
@@ -53,7 +53,8 @@ class Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Sequence:
         x = F.pad(x, (0, -x.shape[-1] % self.width, 0, -x.shape[-2] % self.height))
-        parts = x.unflatten(-1, (-1, self.width)).unflatten(-3, (-1, self.height))
+        parts = torch.unflatten(x, -1, (-1, self.width))
+        parts = torch.unflatten(parts, -3, (-1, self.height))
         return parts.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2), None
 
 
@@ -91,7 +92,8 @@ class Bag(nn.Module):
         self.tokens = Tokens(vocabulary, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pooled(*self.tokens(x), "mean")
+        tokens, mask = self.tokens(x)
+        return pooled(tokens, mask, "mean")
 
 
 def pooled(x: Tensor, mask: Tensor | None, kind: str) -> Tensor:

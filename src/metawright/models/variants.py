@@ -199,12 +199,12 @@ def _unit_space(unit: tuple[Design, ...], *, last: bool) -> Space | None:
     fields: dict[str, Space] = {}
     if not last and not any(layer.get("num_groups") for layer in unit):
         fields["width"] = Choice(_WIDTHS)
-    if _kernel(unit) is not None:
-        fields["kernel"] = Choice(tuple(sorted({1, 3, 5, _kernel(unit)})))
+    if (kernel := _kernel(unit)) is not None:
+        fields["kernel"] = Choice(tuple(sorted({1, 3, 5, kernel})))
     if _activation(unit) is not None:
         fields["activation"] = Choice(_ACTIVATIONS)
-    if _dropout(unit) is not None:
-        fields["dropout"] = Choice(tuple(sorted({*_DROPOUTS, _dropout(unit)})))
+    if (dropout := _dropout(unit)) is not None:
+        fields["dropout"] = Choice(tuple(sorted({*_DROPOUTS, dropout})))
     if not fields:
         return None
     shapes = any("Pool" in kind or kind == "Flatten" for kind in kinds)
