@@ -52,7 +52,7 @@ def global_draws(rng: torch.Generator) -> Iterator[None]:
         >>> from metawright.rng import global_draws, stream
         >>> def draw() -> float:
         ...     with global_draws(stream(0, "weights")):
-        ...         return float(torch.nn.Linear(1, 1).weight)
+        ...         return torch.nn.Linear(1, 1).weight.item()
         >>> draw() == draw()
         True
     """
