@@ -10,13 +10,14 @@ from metawright.errors import InputError
 from metawright.rng import stream
 from metawright.spaces import Design, Integer, Record
 from metawright.store.records import Trial
-from metawright.strategies.choose import strategy
+from metawright.strategies.choose import STRATEGIES, strategy
 from metawright.strategies.evolution import Evolution
 from metawright.strategies.grid import Grid
 from metawright.strategies.halving import SuccessiveHalving, brackets, hyperband
 from metawright.strategies.random import RandomSearch
 from metawright.strategies.strategy import Strategy, fidelity_of
 
+RACES = ("halving", "hyperband")
 LINE = Record({"x": Integer(0, 999)})
 
 
@@ -28,7 +29,8 @@ def test_brackets_are_those_of_the_papers_table() -> None:
 def tried(search: Strategy, design: Design, number: int, score: float | None) -> Trial:
     scores = {} if score is None else {"score": score}
     evidence = {"fidelity": fidelity_of(search, design)}
-    return Trial(f"trial-{number}", "task", design, scores, {}, evidence)
+    cost = {"parameters": float(design["x"] % 7)}
+    return Trial(f"trial-{number}", "task", design, scores, cost, evidence)
 
 
 def run(
@@ -168,7 +170,18 @@ def test_it_is_resumed_from_the_trials(make: Callable[..., Strategy], stop: int)
             search.tell([trial])
 
 
-def test_any_strategy_can_be_inside_by_name() -> None:
+@pytest.mark.parametrize("inner", [name for name in STRATEGIES if name not in RACES])
+def test_any_strategy_can_be_inside(inner: str) -> None:
+    """Also under several objectives, where weights change as trials come in."""
+    for goals in (["score"], ["score", "params"]):
+        search = strategy("halving", LINE, rng=stream(0), objectives=goals, inner=inner, rungs=3)
+        trials = run(search, 36, lambda design, share: share * design["x"])
+        assert {trial.evidence["fidelity"] for trial in trials} == {1 / 9, 1 / 3, 1.0}
+        pairs = [(trial.design, trial.evidence["fidelity"]) for trial in trials]
+        assert len(set(pairs)) == len(pairs)
+
+
+def test_an_inner_strategy_is_chosen_by_name() -> None:
     search = strategy(
         "hyperband", LINE, rng=stream(0), objectives=["error", "params"], inner="grid"
     )

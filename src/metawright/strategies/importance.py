@@ -39,8 +39,8 @@ def importance(
     trials: Sequence[Trial],
     objective: Objective,
     *,
-    forests: int = 4,
-    trees: int = 32,
+    forests: int = 3,
+    trees: int = 16,
 ) -> list[Importance]:
     """How much each decision matters for an objective, the most important first.
 
