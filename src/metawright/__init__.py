@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from metawright.recipes.generate import Generated
     from metawright.recipes.meta_train import meta_train
     from metawright.recipes.predict import predict_paths as predict
+    from metawright.recipes.search.found import Found, load_found
+    from metawright.recipes.search.search import search
     from metawright.recipes.verbs import generate
     from metawright.tasks.task import Batch, Task, TaskSpec
 
@@ -37,6 +39,7 @@ __all__ = [
     "BusyError",
     "Comparison",
     "FewShot",
+    "Found",
     "Generated",
     "InputError",
     "MetaClassifier",
@@ -51,9 +54,11 @@ __all__ = [
     "generate",
     "load_bundle",
     "load_fewshot",
+    "load_found",
     "meta_train",
     "predict",
     "report",
+    "search",
 ]
 
 _VERBS = {
@@ -64,6 +69,7 @@ _VERBS = {
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
     "report": "metawright.app.report:write_report",
+    "search": "metawright.recipes.search.search:search",
 }
 _get = attributes(
     __name__,
@@ -73,6 +79,7 @@ _get = attributes(
     )
     | dict.fromkeys(("Bundle", "load_bundle"), "metawright.generators.bundle")
     | dict.fromkeys(("FewShot", "load_fewshot"), "metawright.recipes.fewshot.run")
+    | dict.fromkeys(("Found", "load_found"), "metawright.recipes.search.found")
     | {
         "Comparison": "metawright.recipes.fewshot.compare",
         "Budget": "metawright.engine.budget",

@@ -1,4 +1,4 @@
-"""Jobs in this process, with the face of `Workers`: for functions that cannot be sent to another."""
+"""Jobs in this process, with the face of `Workers`: for functions that cannot be sent away."""
 
 import time
 import traceback

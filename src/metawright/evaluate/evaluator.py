@@ -35,7 +35,10 @@ class Evaluation(NamedTuple):
 class Evaluator(Protocol):
     """Anything that can judge the designs of its space; must be picklable."""
 
-    space: Space
+    @property
+    def space(self) -> Space:
+        """Of the designs that it can judge."""
+        ...
 
     def __call__(self, design: Design, *, fidelity: float = 1.0, seed: int = 0) -> Evaluation:
         """The worth of `design`, tried at a share `fidelity` (0..1) of the full effort; the same

@@ -15,6 +15,7 @@ from metawright.app.commands.generate import generate
 from metawright.app.commands.meta_train import meta_train
 from metawright.app.commands.predict import predict
 from metawright.app.commands.report import report
+from metawright.app.commands.search import search
 from metawright.app.commands.sources import sources
 
 __all__ = ["COMMANDS"]
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "export": export,
     "meta-train": meta_train,
+    "search": search,
     "fewshot": fewshot,
     "sources": sources,
 }

@@ -1,0 +1,134 @@
+"""What is searched on what: an evaluator with its space, from whatever the user gave."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from torch import nn
+
+from metawright.errors import InputError
+from metawright.evaluate.evaluator import Evaluator
+from metawright.evaluate.supervised import Supervised
+from metawright.evaluate.tabular import TABLES, table
+from metawright.recipes.search.asked import OWN, Asked, is_file
+from metawright.recipes.search.data import Data, open_data
+from metawright.recipes.search.own import FromFile, OwnEvaluator, from_file, own_space
+from metawright.spaces.design import Design
+from metawright.spaces.space import Record, Space
+from metawright.tasks.task import Kind, TaskSpec
+
+__all__ = ["Build", "Problem", "pose"]
+
+Build = Callable[[Design, TaskSpec], nn.Module]
+
+
+class Problem(NamedTuple):
+    """What is searched.
+
+    Arguments:
+        evaluator: judges designs.
+        space: of the designs.
+        name: of the data, for people.
+        fingerprint: of the data; the task's id in stores.
+        spec: of the data; None where there is none (tables, a user's own evaluator).
+        data: in three parts; None likewise.
+        notes: sentences for the user.
+    """
+
+    evaluator: Evaluator
+    space: Space
+    name: str
+    fingerprint: str
+    spec: TaskSpec | None = None
+    data: Data | None = None
+    notes: tuple[str, ...] = ()
+
+
+def pose(
+    asked: Asked,
+    data: Any = None,
+    *,
+    space: Space | None = None,
+    build: Build | None = None,
+    evaluate: Callable[..., Any] | None = None,
+    seconds: float | None = None,
+) -> Problem:
+    """The problem that was asked for.
+
+    Arguments:
+        asked: names of data and space.
+        data: as an object, where `asked.data` is `OWN`.
+        space: as an object, where `asked.space` is `OWN`.
+        build: makes a module of a design of an own space.
+        evaluate: judges designs in place of training.
+        seconds: that a full training should take at most, where `asked.epochs` is not given.
+
+    Raises:
+        InputError: data and space do not go together, or something is missing.
+    """
+    if asked.data in TABLES:
+        return _table(asked)
+    if is_file(asked.space):
+        path = Path(asked.space)
+        defined = from_file(path)
+        space = defined["space"]
+        if "evaluate" in defined:
+            evaluate = FromFile(path, "evaluate")
+        else:
+            build = FromFile(path, "build")
+    if evaluate is not None:
+        if space is None:
+            raise InputError("`evaluate` needs `space`: the designs that it can judge.")
+        own = OwnEvaluator(evaluate, own_space(space))
+        return Problem(own, own.space, asked.data, asked.space)
+    if asked.data == OWN and data is None:
+        raise InputError("Give DATA to search on, or a space that comes with `evaluate`.")
+    if asked.space == OWN and (space is None or build is None):
+        raise InputError("An own `space` needs `build(design, spec)`, or `evaluate(design)`.")
+    return _trained(asked, data, space, build, seconds)
+
+
+def _record(space: Space) -> Record:
+    """An own space, where networks are to be trained: a record, so that it may say how."""
+    if not isinstance(own_space(space), Record):
+        raise InputError(f"A space of networks must be a Record, but got {space!r}.")
+    return cast(Record, space)
+
+
+def _table(asked: Asked) -> Problem:
+    rows = table(asked.data)
+    return Problem(rows, rows.space, asked.data, rows.task)
+
+
+def _trained(
+    asked: Asked, data: Any, space: Space | None, build: Build | None, seconds: float | None
+) -> Problem:
+    opened = open_data(
+        asked.data if data is None else data,
+        seed=asked.seed,
+        examples=asked.examples,
+        size=asked.size,
+        channels=asked.channels,
+    )
+    task = opened.division.task
+    wanted = {*asked.objectives, *dict(asked.constraints)}
+    if task.spec.kind is Kind.REGRESSION and "accuracy" in wanted:
+        raise InputError("The data has numbers to predict: give --objective r2 or rmse.")
+    evaluator = Supervised(
+        task,
+        asked.space if space is None else _record(space),
+        build=build,
+        epochs=asked.epochs,
+        max_seconds=seconds,
+        measure_latency="latency" in wanted,
+        measure_energy="energy" in wanted,
+    )
+    return Problem(
+        evaluator,
+        evaluator.space,
+        opened.name,
+        opened.fingerprint,
+        task.spec,
+        opened,
+        opened.notes,
+    )
