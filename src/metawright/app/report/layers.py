@@ -150,7 +150,7 @@ _WORDS: Mapping[str, Callable[[Told], tuple[str, str]]] = {
     "AvgPool2d": _pool("Average"),
     "Readout": _readout,
     "Flatten": lambda told: ("Flatten", "to a row of numbers"),
-    "Linear": lambda told: (f"Linear {told['out_features']}", ""),
+    "Linear": lambda told: (f"Linear {told['out_features']}", f"of {told['in_features']}"),
     "Bag": lambda told: ("Bag of tokens", f"mean of vectors of {told['width']}"),
     "Tokens": lambda told: ("Tokens", f"a vector of {told['width']} each"),
     "Rows": lambda told: ("Rows", "one after the other"),

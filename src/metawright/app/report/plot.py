@@ -71,7 +71,7 @@ def axes(
         text = percent(tick, digits) if percents else number(tick)
         shapes.append(Text(left - 8, y, text, 11.5, "muted", "end"))
     bottom = frame.height - BOTTOM
-    whole = x_name.startswith("steps")
+    whole = x_name.startswith(("steps", "epochs", "designs"))
     if marks is None:
         places = ticks(*frame.x, 8 if frame.width > 500 else 5)
         marks = {x: number(x) for x in places if not whole or x == round(x)}
