@@ -47,11 +47,12 @@ Make = Callable[..., Strategy]
 OPTIONS: dict[str, dict[str, Any]] = {
     "tpe": {"starts": 90},
     "gp": {"starts": 95, "candidates": 12, "most": 20},
+    "predictor": {"initial": 60, "candidates": 60},
     "reinforce": {"batch": 10, "width": 6},
     "ppo": {"batch": 20, "steps": 2, "width": 6},
 }
 # Seconds of ask and tell after 500 trials, with the options as they are by default.
-SECONDS = {"tpe": 0.3, "gp": 0.3, "reinforce": 0.05, "ppo": 0.05}
+SECONDS = {"predictor": 0.3, "tpe": 0.3, "gp": 0.3, "reinforce": 0.05, "ppo": 0.05}
 
 
 @pytest.fixture(params=list(STRATEGIES))

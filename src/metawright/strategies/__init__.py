@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from metawright.strategies.nsga2 import NSGA2
     from metawright.strategies.objectives import Constraint, Objective, measured, objective
     from metawright.strategies.pareto import Archive, hypervolume
+    from metawright.strategies.paths import Paths
     from metawright.strategies.policy import Policy
     from metawright.strategies.ppo import PPO
+    from metawright.strategies.predictor import Predictor
     from metawright.strategies.random import RandomSearch
     from metawright.strategies.scalarise import Scalarised
     from metawright.strategies.strategy import Strategy, fidelity_of, usable_score
@@ -70,6 +72,8 @@ _HOMES = {
     "pareto": ("Archive", "hypervolume"),
     "policy": ("Policy",),
     "ppo": ("PPO",),
+    "paths": ("Paths",),
+    "predictor": ("Predictor",),
     "random": ("RandomSearch",),
     "scalarise": ("Scalarised",),
     "strategy": ("Strategy", "fidelity_of", "usable_score"),

@@ -34,6 +34,7 @@ STRATEGIES: Mapping[str, str] = {
     "ppo": "metawright.strategies.ppo:PPO",
     "halving": "metawright.strategies.halving:SuccessiveHalving",
     "hyperband": "metawright.strategies.halving:hyperband",
+    "predictor": "metawright.strategies.predictor:Predictor",
 }
 """Strategies by name; each is called as `row(space, rng=rng, score=..., warm_start=...)`, has
 options with defaults beyond, and maximises the score."""
