@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_the_first_design_is_tried_whatever_the_time_and_then_none_that_would_be
     assert len(searching.trials) == 1
     slow = replace(searching.trials[0], cost={"seconds": 3.0})
     late, early = (
-        Clock(Budget(seconds=5, trials=2), started=0.0, now=lambda now=now: now)
+        Clock(Budget(seconds=5, trials=2), started=0.0, now=partial(float, now))
         for now in (2.5, 1.5)
     )
     for clock, made in ((late, 1), (early, 2)):

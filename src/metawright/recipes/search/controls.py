@@ -37,7 +37,7 @@ def mutants(best: Trial, space: Space, seed: int) -> list[Job]:
     """The best with one decision changed, a few times: would changing it blindly have done it?"""
     jobs = {}
     for number in range(_MUTANTS):
-        design = mutate(space, best.design, stream(seed, "mutant", best.id, number))
+        design = mutate(space, best.design, stream(seed, "mutant", best.design.digest, number))
         jobs[design] = Job(design, MUTANT, seed=seed, of=best.id)
     jobs.pop(best.design, None)  # a space of one design has no neighbours
     return list(jobs.values())

@@ -1,5 +1,6 @@
 """What is searched on what: an evaluator with its space, from whatever the user gave."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,7 +15,9 @@ from metawright.recipes.search.asked import OWN, Asked, is_file
 from metawright.recipes.search.data import Data, open_data
 from metawright.recipes.search.own import FromFile, OwnEvaluator, from_file, own_space
 from metawright.spaces.design import Design
+from metawright.spaces.schema import space_to_json
 from metawright.spaces.space import Record, Space
+from metawright.store.files import json_text
 from metawright.tasks.task import Kind, TaskSpec
 
 __all__ = ["Build", "Problem", "pose"]
@@ -80,12 +83,18 @@ def pose(
         if space is None:
             raise InputError("`evaluate` needs `space`: the designs that it can judge.")
         own = OwnEvaluator(evaluate, own_space(space))
-        return Problem(own, own.space, asked.data, asked.space)
+        return Problem(own, own.space, asked.data, _named(asked, own.space))
     if asked.data == OWN and data is None:
         raise InputError("Give DATA to search on, or a space that comes with `evaluate`.")
     if asked.space == OWN and (space is None or build is None):
         raise InputError("An own `space` needs `build(design, spec)`, or `evaluate(design)`.")
     return _trained(asked, data, space, build, seconds)
+
+
+def _named(asked: Asked, space: Space) -> str:
+    """A task without data is known by its name and its space."""
+    text = json_text({"data": asked.data, "space": space_to_json(space)})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _record(space: Space) -> Record:

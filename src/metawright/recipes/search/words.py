@@ -88,7 +88,7 @@ def _against_random(told: Mapping[str, Any], asked: Asked) -> list[str]:
         f"expected best of random search ({value_words(name, random['expected'][count - 1])})"
     )
     words += f", and {len(ours)} designs of its own brought {value_words(name, ours[-1])}."
-    verdict = "So far the search is not better than drawing at random." if gap <= 0 else ""
+    verdict = "Up to there the search was not better than drawing at random." if gap <= 0 else ""
     mean = controls["mean_design"]
     typical = (
         f"A design drawn at random has {name} {value_words(name, mean['value'])} on average "
@@ -129,6 +129,8 @@ def _rival(told: Mapping[str, Any]) -> str:
     if not found:
         return "Not repeated with other seeds: how much of its lead is luck is unknown."
     seeds = told["controls"]["seeds"]
+    if seeds and seeds["sd"] == 0:
+        return "Its score is the same with every seed: there is no luck in it."
     noise = (
         f"; seeds alone move it by {gap_words(name, seeds['sd']).lstrip('+')} (standard deviation)"
         if seeds

@@ -1,0 +1,160 @@
+"""A whole search: its folder, going on, what it says, and the network that comes out."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import metawright
+from metawright.errors import InputError
+from metawright.recipes.search.data import open_data
+from metawright.spaces import Choice, Design, Integer, Real, Record
+from metawright.tasks.task import TaskSpec
+
+SPACE = Record({"x": Integer(0, 99), "y": Integer(0, 99)})
+NETS = Record({"width": Choice((8, 32)), "training": Record({"lr": Real(0.01, 0.05, log=True)})})
+
+
+def worth(design: Design) -> Mapping[str, float]:
+    far = abs(design["x"] - 70) + abs(design["y"] - 20)
+    return {"accuracy": 1 - far / 200, "parameters": 10.0 * design["x"] + 1}
+
+
+def network(design: Design, spec: TaskSpec) -> nn.Module:
+    width = design["width"]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, spec.outputs)
+    )
+
+
+def search(out: Path | None, **changes: Any) -> Any:
+    asked: dict[str, Any] = {
+        "space": SPACE,
+        "evaluate": worth,
+        "objectives": "accuracy",
+        "workers": 0,
+    }
+    return metawright.search(out=out, **(asked | {"trials": 40} | changes))
+
+
+def told(out: Path) -> Any:
+    return json.loads((out / "run.json").read_text("utf-8"))
+
+
+def test_a_search_leaves_a_folder_that_says_everything(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = search(out)
+    record = told(out)
+    assert record["status"] == "done" and record["kind"] == "search"
+    assert record["best"] == found.trial.id and record["trials"] == len(found.trials)
+    assert found.trial.scores["accuracy"] == max(t.scores["accuracy"] for t in found.trials)
+    roles = [trial.evidence["role"] for trial in found.trials]
+    assert roles.count("search") == 30 and roles.count("control") == 10
+    assert roles.count("repeat") == 8 and 1 <= roles.count("mutant") <= 4
+    why = record["why"]
+    assert len(why["controls"]["random"]["expected"]) == 10
+    assert why["controls"]["seeds"]["sd"] == 0
+    shares = [row["share"] for row in why["importance"]]
+    assert sum(shares) == pytest.approx(1) and len(shares) == 2
+    assert why["path"][-1]["value"] == pytest.approx(found.trial.scores["accuracy"])
+    assert any("expected best of random search" in line for line in why["sentences"])
+    assert found.module is None and "accuracy" in str(found)
+
+
+def test_the_same_call_goes_on_and_a_larger_budget_adds_to_what_is_there(tmp_path: Path) -> None:
+    whole = search(tmp_path / "whole")
+    out = tmp_path / "run"
+
+    class Stop(KeyboardInterrupt):
+        pass
+
+    def stop(event: Mapping[str, Any]) -> None:
+        if event["trials"] == 15:
+            raise Stop
+
+    with pytest.raises(Stop):
+        search(out, watch=stop)
+    assert told(out)["status"] == "interrupted"
+    went_on = search(out)
+    assert [t.design for t in went_on.trials] == [t.design for t in whole.trials]
+    more = search(out, trials=60)
+    assert len(more.trials) >= len(whole.trials) + 20
+    assert [t.id for t in more.trials][:40] == [t.id for t in went_on.trials][:40]
+    with pytest.raises(InputError, match=r"holds a run with --seed 0 \(now 1\)"):
+        search(out, seed=1)
+
+
+def test_several_objectives_give_a_front_and_its_knee(tmp_path: Path) -> None:
+    found = search(None, objectives=("accuracy", "parameters"), strategy="nsga2")
+    assert len(found.front) > 1 and found.run is None
+    points = [(t.scores["accuracy"], t.scores["parameters"]) for t in found.front]
+    assert points == sorted(points, reverse=True)
+    assert found.trial.id in {t.id for t in found.front}
+
+
+def test_constraints_are_kept_and_those_that_nothing_meets_name_the_nearest(
+    tmp_path: Path,
+) -> None:
+    found = search(None, constraints={"parameters": 300.0})
+    assert found.trial.scores["parameters"] <= 300
+    with pytest.raises(InputError, match=r"No trial keeps parameters <= 0.5: the nearest is "):
+        search(None, constraints={"parameters": 0.5})
+
+
+def test_earlier_tasks_of_a_shared_store_say_what_to_try_first(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first = search(tmp_path / "one", store=store)
+    again = metawright.search(
+        "another", space=SPACE, evaluate=worth, objectives="accuracy", trials=4, workers=0,
+        out=tmp_path / "two", store=store,
+    )  # fmt: skip
+    assert again.trials[0].design == first.trial.design
+    assert told(tmp_path / "two")["why"]["controls"]["transfer"]["trial"] == again.trials[0].id
+
+
+def test_a_network_of_ones_own_comes_with_its_weights(tmp_path: Path) -> None:
+    found = metawright.search(
+        "digits", space=NETS, build=network, trials=4, epochs=4, examples=600, workers=0,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    assert isinstance(found.module, nn.Sequential)
+    test = open_data("digits", seed=0, examples=600).division.test
+    right = (found.module(test.x).argmax(1) == test.labels).double().mean()
+    row = told(tmp_path / "run")["why"]["test"]["rows"][0]
+    assert row["value"] == pytest.approx(float(right)) and right > 0.7
+    loaded = metawright.load_found(tmp_path / "run", build=network)
+    assert_close(loaded(test.x), found.module(test.x))
+    with pytest.raises(InputError, match="give `build`"):
+        metawright.load_found(tmp_path / "run")
+    weights = list((tmp_path / "run" / "store" / "blobs").rglob("*.safetensors"))
+    assert len(weights) == len(found.front)
+
+
+def test_a_named_space_is_saved_as_a_model_that_predicts(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = metawright.search(
+        "digits", space="dense", strategy="random", trials=3, epochs=2, examples=400, workers=0,
+        out=out, controls=False,
+    )  # fmt: skip
+    x = torch.rand(5, 1, 8, 8)
+    assert found.module is not None
+    assert_close(metawright.load_found(out)(x), found.module(x))
+    assert "nothing to compare it with" in " ".join(told(out)["why"]["sentences"])
+
+
+def test_data_and_space_that_do_not_fit_are_told() -> None:
+    with pytest.raises(InputError, match="space 'cells' needs images"):
+        metawright.search((torch.rand(20, 6), torch.arange(20) % 2), space="cells", trials=1)
+    with pytest.raises(InputError, match="numbers to predict: give --objective r2 or rmse"):
+        metawright.search((torch.rand(20, 6), torch.rand(20)), space="dense", trials=1)
+    with pytest.raises(InputError, match="needs `build"):
+        metawright.search("digits", space=SPACE, trials=1)
+    with pytest.raises(InputError, match="Give DATA to search on"):
+        metawright.search(space="dense", trials=1)
+    with pytest.raises(InputError, match="not both"):
+        metawright.search("digits", budget="3s", trials=1)
