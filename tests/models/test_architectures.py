@@ -208,7 +208,7 @@ def test_parameters_of_a_cell_network_by_formula() -> None:
         return 2 * convolution(width, width, 3) + convolution(width, width, 1)
 
     expected = 2 + convolution(1, 8, 3) + cell(8) + convolution(8, 16, 3) + cell(16)
-    assert parameters(module) == expected + 16 * 4 * 10 + 10
+    assert parameters(module) == expected + 16 * 4**2 * 10 + 10
 
 
 def test_nodes_that_nobody_reads_have_no_weights() -> None:

@@ -214,7 +214,7 @@ class TwoBack(nn.Module):
 class Readout(nn.Module):
     """Means over a `grid` x `grid` of the image, and a linear function of them."""
 
-    def __init__(self, channels: int, outputs: int, grid: int = 2) -> None:
+    def __init__(self, channels: int, outputs: int, grid: int = 1) -> None:
         super().__init__()
         self.grid = grid
         self.linear = nn.Linear(channels * grid**2, outputs)
