@@ -10,7 +10,8 @@ __all__ = ["report"]
 
 def report(
     run: Annotated[
-        Path, typer.Argument(help="Folder that `metawright generate` or `fewshot` wrote.")
+        Path,
+        typer.Argument(help="Folder that `metawright generate`, `search` or `fewshot` wrote."),
     ],
     pictures: Annotated[
         bool, typer.Option(help="Write the pictures as PNG files too (RUN/pictures).")
@@ -19,7 +20,13 @@ def report(
     """Write the report of a run: a page that needs no other file, and its pictures."""
     from metawright.recipes.inputs import read_run
 
-    if "kind" in read_run(run, model=False):
+    kind = read_run(run, model=False).get("kind")
+    if kind == "search":
+        from metawright.app.report.found.page import write_search_report
+
+        typer.echo(write_search_report(run, pictures=pictures))
+        return
+    if kind is not None:
         from metawright.app.report.fewshot.page import write_fewshot_report
 
         typer.echo(write_fewshot_report(run))

@@ -133,7 +133,7 @@ def intervals(
             Text(
                 label - 12,
                 y,
-                short(row.name, int(label / (8.4 if row.own else 7.4))),
+                short(row.name, int((label - 12) / (8.0 if row.own else 7.2))),
                 13,
                 "ink",
                 "end",

@@ -106,7 +106,7 @@ def _trial(
     name: str, space: str, evidence: dict[str, Any], accuracy: float, rng: torch.Generator
 ) -> Trial:
     noise, size = torch.rand(2, generator=rng).tolist()
-    accuracy += 0.04 * (noise - 0.5)
+    accuracy = min(accuracy + 0.04 * (noise - 0.5), 0.99)
     cost = {
         "seconds": 1.5 + noise,
         "parameters": 2000.0 * 30**size,

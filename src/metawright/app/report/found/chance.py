@@ -11,7 +11,7 @@ from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.app.report.words import percent
 from metawright.recipes.search.words import gap_words
-from metawright.strategies.objectives import Objective
+from metawright.strategies.objectives import Objective, measured
 
 __all__ = ["chance_picture", "chance_section"]
 
@@ -69,13 +69,18 @@ def _rows(facts: SearchFacts) -> list[tuple[str, tuple[str, ...]]]:
         if known(value):
             rows.append((kind, (text(what), text(shown(name, value)), text(note))))
 
+    chosen = facts.best and measured(facts.best, name)
+    add("chosen design", chosen, "one training, the same for all", "member")
     best = (controls.get("search") or [None])[-1]
-    add("best of the strategy", best, "one training, the same for all", "member")
+    if best != chosen:
+        add("best design of the strategy", best)
     draws = (controls.get("random") or {}).get("expected") or [None]
     count = len(controls.get("search") or [])
     at = draws[min(count, len(draws)) - 1] if count else draws[-1]
-    many = f"expected best of {min(count, len(draws)) or len(draws)}"
-    add("random search, as many designs", at, many)
+    made = min(count, len(draws)) or len(draws)
+    many = f"expected best of {made} designs"
+    many += f"; the strategy made {count}" if count != made else ""
+    add("random search", at, many)
     mean = controls.get("mean_design") or {}
     spread = mean.get("sd")
     told = f"standard deviation {_spread(name, spread)}" if known(spread) else ""
@@ -119,7 +124,7 @@ def _confidence(facts: SearchFacts) -> str:
     words = f"The chosen design really beats its runner-up with a probability of {sure}"
     if all(known(found.get(key)) for key in ("difference", "low", "high")):
         gap, low, high = (gap_words(name, found[key]) for key in ("difference", "low", "high"))
-        words += f": on average it is better by {gap} (95 %: {low} to {high})"
+        words += f": on average the difference is {gap} (95 %: {low} to {high})"
     if known(found.get("pairs")):
         words += f", from {found['pairs']} pairs of trainings with the same seed"
     return words + "."

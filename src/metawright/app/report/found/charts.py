@@ -91,10 +91,8 @@ def _frame(
     """From the least to the largest; hopeless designs are drawn on the edge, lest they press the
     rest."""
     xs = [across.at(value) for value in (*(s.x for s in spots), *known)]
-    ys = sorted(up.at(s.y) for s in spots)
-    tenth = len(ys) // 8
-    kept = ys[tenth:] if up.maximise else ys[: len(ys) - tenth]
-    kept += [up.at(s.y) for s in spots if s.front]
+    kept = _usual([up.at(s.y) for s in spots], up.maximise)
+    kept += [up.at(s.y) for s in spots if s.chosen]
     pad_x = 0.05 * (max(xs) - min(xs)) or 0.05 * abs(xs[0]) or 0.5
     pad_y = 0.08 * (max(kept) - min(kept)) or 0.05 * abs(kept[0]) or 0.05
     low, high = min(kept) - pad_y, max(kept) + pad_y
@@ -104,6 +102,15 @@ def _frame(
     if not across.log and min(xs) >= 0:
         left = max(left, 0.0)
     return Frame(*size, (left, max(xs) + pad_x), (low, high))
+
+
+def _usual(values: Sequence[float], maximise: bool) -> list[float]:
+    """The values without those that are far worse than most (Tukey's outer fence)."""
+    ordered = sorted(values)
+    quarter, last = len(ordered) // 4, len(ordered) - 1
+    low, high = ordered[quarter], ordered[last - quarter]
+    fence = 3 * (high - low)
+    return [v for v in ordered if (v >= low - fence if maximise else v <= high + fence)]
 
 
 def _ground(frame: Frame, across: Scale, up: Scale) -> list[Shape]:
@@ -118,11 +125,11 @@ def _limits(frame: Frame, across: Scale, up: Scale, limits: Mapping[str, float])
     top, bottom = TOP, frame.height - BOTTOM
     if across.name in limits:
         x, _ = frame.at(across.at(limits[across.name]), frame.y[0])
-        shapes.append(Line(((x, top), (x, bottom)), "bad", 1.5, dashed=True))
+        shapes.append(Line(((x, top - 8), (x, bottom)), "bad", 1.5, dashed=True))
         words = f"at most {shown(across.name, limits[across.name])}"
         right = x > frame.width / 2
         anchor = "end" if right else "start"
-        shapes.append(Text(x - 6 if right else x + 6, top + 8, words, 11.5, "bad", anchor))  # type: ignore[arg-type]
+        shapes.append(Text(x + 3 if right else x - 3, top - 16, words, 11.5, "bad", anchor))  # type: ignore[arg-type]
     if up.name in limits and frame.y[0] < up.at(limits[up.name]) < frame.y[1]:
         _, y = frame.at(frame.x[0], up.at(limits[up.name]))
         left, _ = frame.at(frame.x[0], frame.y[0])
@@ -251,7 +258,9 @@ def bars(
         colour = "accent" if index else first
         told = percent(row.value) if percents else number(row.value)
         spread = f" ± {percent(row.spread)}" if row.spread and percents else ""
-        shapes.append(Text(label - 10, y, short(row.name, int(label / 7.0)), 12.5, "ink", "end"))
+        shapes.append(
+            Text(label - 10, y, short(row.name, int((label - 12) / 7.1)), 12.5, "ink", "end")
+        )
         box = Rect(label, y - 8, max(length, 1.5), 16, colour, radius=2, opacity=0.85,
                    note=f"{row.name}: {told}{spread}")  # fmt: skip
         shapes.append(box)

@@ -7,7 +7,7 @@ from metawright.app.report.drawing import Picture
 from metawright.app.report.flow import flow_of
 from metawright.app.report.found.facts import SearchFacts
 from metawright.app.report.found.graph import cell_legend, cell_picture
-from metawright.app.report.found.words import cells_of, design_parts
+from metawright.app.report.found.words import cells_of, design_parts, in_order
 from metawright.app.report.html import definitions, figure, section, text
 from metawright.errors import InputError
 from metawright.models.architectures import ARCHITECTURES, network_blueprint
@@ -86,7 +86,7 @@ def design_section(facts: SearchFacts) -> str:
     words = f'<div class="text">{cells}{words}</div>'
     drawn = figure(network, "Shapes are those of one example.", heading="The network")
     number = facts.numbers[trial.id]
-    head = f'<p class="muted">Design {number} of {len(facts.trials)}.</p>'
+    head = f'<p class="muted">Number {number} of {len(facts.trials)} trainings.</p>'
     return section("The chosen design", head, f'<div class="two">{drawn}{words}</div>')
 
 
@@ -101,7 +101,7 @@ def _decisions(design: Design, space: Space | None) -> str:
     parts = [
         f"<h3>{text(half.capitalize())}</h3>"
         f"{definitions(design_parts(design[half], fields.get(half)))}"
-        for half in design
+        for half, _ in in_order(design, space)
         if isinstance(design[half], Design)
     ]
     loose = Design({name: v for name, v in design.items() if not isinstance(v, Design)})

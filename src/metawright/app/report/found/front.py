@@ -79,7 +79,7 @@ def _spots(facts: SearchFacts, name: str) -> list[Spot]:
 
 def _board(facts: SearchFacts) -> str:
     names = [goal.name for goal in facts.goals]
-    heads = [("Design", "n"), *((NAMES.get(name, name).capitalize(), "n") for name in names)]
+    heads = [("Design", ""), *((NAMES.get(name, name).capitalize(), "n") for name in names)]
     rows = [_row(facts, trial, names) for trial in facts.front]
     if not rows:
         return ""

@@ -64,6 +64,7 @@ def write_search_report(run: Path, *, pictures: bool = True) -> Path:
 _STYLE = """
 td.design{overflow-wrap:anywhere}
 h3+dl{margin-top:.3rem}
+figure>p.muted{font-size:.86rem}
 """
 
 
@@ -170,10 +171,11 @@ def _tiles(facts: SearchFacts) -> str:
     if known(designs := told.get("designs")):
         tiles.append((whole(float(designs)), "designs in the space"))
     shown_here = facts.goals[0].name
-    for name in ("parameters", "flops", "latency", "bytes", "energy"):
+    asked = [goal.name for goal in facts.goals] + [limit.name for limit in facts.limits]
+    for name in dict.fromkeys(["parameters", "flops", "latency", *asked]):
         value = measured(kept, name) if kept is not None else None
         if value is not None and name != shown_here:
-            tiles.append((shown(name, value), NAMES[name]))
+            tiles.append((shown(name, value), NAMES.get(name, name)))
     rows = "".join(
         f"<li><b>{text(v)}</b><span>{text(n)}</span></li>" for v, n in tiles if v != "–"
     )

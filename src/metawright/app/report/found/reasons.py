@@ -46,7 +46,9 @@ def reasons_section(facts: SearchFacts) -> str:
     )
     drawn = two_sizes(wide, narrow, caption, heading="Which decisions mattered")
     path = _path(facts)
-    return section("Why this one", drawn, f"<h3>The path to it</h3>{path}" if path else "")
+    measure = NAMES.get(facts.goals[0].name, facts.goals[0].name)
+    heading = f"<h3>The path to the best {text(measure)}</h3>"
+    return section("Why this one", drawn, f"{heading}{path}" if path else "")
 
 
 def _path(facts: SearchFacts) -> str:
@@ -59,17 +61,19 @@ def _path(facts: SearchFacts) -> str:
         number = numbers.get(str(step.get("trial")), "–")
         value = text(shown(goal.name, step["value"]))
         cells = (str(number), value, _changes(step.get("changes") or [], space, first=not place))
-        rows.append(("member" if place == len(steps) - 1 else "", cells))
+        rows.append(("member" if step.get("trial") == facts.told.get("best") else "", cells))
     return table(heads, rows) if rows else ""
 
 
 def _change(change: str, space: Space | None) -> str:
-    """A change, with its decision as a reader wants it: "lr 0.1 → 0.2"."""
+    """A change, with its decision as a reader wants it: "lr: 0.1 → 0.2"."""
     found = re.match(r"(no )?([\w.]+)(.*)", change.replace(" -> ", " → "))
     if found is None:
         return change
     name = decision_words(found[2], space).replace(": ", " ")
-    return f"{found[1] or ''}{name}{found[3]}"
+    if found[1]:
+        return f"no {name}"
+    return f"{name}: {found[3].removeprefix(':').strip()}"
 
 
 def _changes(changes: Sequence[object], space: Space | None, *, first: bool) -> str:

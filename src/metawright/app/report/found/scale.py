@@ -1,12 +1,12 @@
 """Measures on an axis: in the unit that people read, and on a log scale where they span much."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metawright.app.measures import NAMES, shown
+from metawright.app.measures import NAMES
 from metawright.app.report.plot import ticks
-from metawright.app.report.words import amount, number
+from metawright.app.report.words import number
 
 __all__ = ["Scale", "scale"]
 
@@ -55,7 +55,7 @@ class Scale:
     def marks(self, low: float, high: float, most: int) -> dict[float, str]:
         """What stands on the axis from `low` to `high` (as `at` gives them), at which place."""
         if not self.log:
-            told = amount if self.name in ("parameters", "flops", "bytes") else number
+            told = _plain if self.name in ("parameters", "flops", "bytes") else number
             return {tick: told(tick) for tick in ticks(low, high, most)}
         unit = _UNITS.get(self.name, (1.0, ""))[0]
         powers = range(math.floor(low), math.ceil(high) + 1)
@@ -76,9 +76,7 @@ def scale(name: str, values: Sequence[float], *, maximise: bool, log: bool = Fal
 
 
 def _plain(value: float) -> str:
-    return amount(value) if value >= 1000 else f"{value:g}"
-
-
-def told(measures: Mapping[str, float]) -> str:
-    """Several measures in a row, with their names."""
-    return ", ".join(f"{NAMES.get(n, n)} {shown(n, v)}" for n, v in measures.items())
+    for power, sign in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= power:
+            return f"{value / power:g}{sign}"
+    return f"{value:g}"

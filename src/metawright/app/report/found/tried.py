@@ -7,7 +7,7 @@ from metawright.app.measures import NAMES, shown
 from metawright.app.report.drawing import Picture
 from metawright.app.report.fewshot.charts import Series, course_chart
 from metawright.app.report.found.facts import SearchFacts, known
-from metawright.app.report.found.words import design_parts
+from metawright.app.report.found.words import design_parts, in_order
 from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.recipes.search.hunt import role_of
@@ -114,7 +114,7 @@ def _words(facts: SearchFacts, design: Design) -> str:
     fields: Mapping[str, Any] = space.fields if isinstance(space, Record) else {}
     parts = [
         _phrase(design_parts(half, fields.get(name)))
-        for name, half in design.items()
+        for name, half in in_order(design, space)
         if isinstance(half, Design) and name in ("architecture", "training")
     ]
     if len(parts) < len(design):

@@ -7,7 +7,7 @@ from typing import Any
 from metawright.app.report.words import number
 from metawright.spaces.space import Cell, Either, Record, Repeat, Space, source_sets
 
-__all__ = ["cells_of", "decision_words", "design_parts", "whole"]
+__all__ = ["cells_of", "decision_words", "design_parts", "in_order", "whole"]
 
 
 def whole(count: float) -> str:
@@ -43,7 +43,7 @@ def design_parts(design: Mapping[str, Any], space: Space | None = None) -> dict[
     """
     fields = space.fields if isinstance(space, Record) else {}
     parts: dict[str, str] = {}
-    for name, value in design.items():
+    for name, value in in_order(design, space):
         words = name.replace("_", " ")
         if isinstance(value, tuple | list) and value and not _is_cell(value):
             for index, item in enumerate(value, 1):
@@ -51,6 +51,13 @@ def design_parts(design: Mapping[str, Any], space: Space | None = None) -> dict[
         else:
             parts[words] = _words(value, fields.get(name))
     return parts
+
+
+def in_order(design: Mapping[str, Any], space: Space | None) -> list[tuple[str, Any]]:
+    """The fields of a design in the order of its space; a store gives them sorted by name."""
+    fields = list(space.fields) if isinstance(space, Record) else []
+    known = [(name, design[name]) for name in fields if name in design]
+    return known + [(name, value) for name, value in design.items() if name not in fields]
 
 
 def _words(value: Any, space: Space | None) -> str:
@@ -61,7 +68,7 @@ def _words(value: Any, space: Space | None) -> str:
             space = space.cases.get(str(value.get("kind")))
         fields = space.fields if isinstance(space, Record) else {}
         told = [str(value["kind"])] if "kind" in value else []
-        for name, part in value.items():
+        for name, part in in_order(value, space):
             if name != "kind":
                 words = _words(part, fields.get(name))
                 told.append(f"{name.replace('_', ' ')} {words}")
@@ -112,7 +119,7 @@ def decision_words(name: str, space: Space | None) -> str:
     Example:
         >>> from metawright.spaces import SPACES
         >>> decision_words("architecture.cell.2.operations.0", SPACES["cells"]())
-        'cell: edge 0 → 3'
+        'cell: edge 0–3'
         >>> decision_words("training.optimiser.adam.lr", SPACES["cells"]())
         'optimiser adam: lr'
         >>> decision_words("architecture.stages.length", SPACES["macro"]())
@@ -154,7 +161,7 @@ def _place(cell: Cell, path: Sequence[str]) -> str:
         return f"what node {node} reads"
     sets = source_sets(cell, node)
     if len(sets) == 1:
-        return f"edge {sets[0][int(found[3])]} → {node}"
+        return f"edge {sets[0][int(found[3])]}–{node}"
     which = f" {int(found[3]) + 1}" if len(sets[0]) > 1 else ""
     return f"node {node}, operation{which}"
 
