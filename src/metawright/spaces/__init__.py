@@ -7,7 +7,9 @@ Sampling, mutation and crossover draw from torch's generators: they are in
 """
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
+from metawright.lazy import attributes
 from metawright.spaces.cells import cells
 from metawright.spaces.convolutional import convolutional
 from metawright.spaces.counting import count, grid
@@ -16,7 +18,6 @@ from metawright.spaces.decisions import Condition, Decision, active, decisions
 from metawright.spaces.dense import dense
 from metawright.spaces.design import Design, Value
 from metawright.spaces.discriminator import discriminator
-from metawright.spaces.encoding import Encoding, encode, encoding_names
 from metawright.spaces.generator import generator
 from metawright.spaces.macro import macro
 from metawright.spaces.pipelines import pipelines
@@ -38,6 +39,9 @@ from metawright.spaces.space import (
 )
 from metawright.spaces.training import trained, training_space
 from metawright.spaces.transformer import transformer
+
+if TYPE_CHECKING:
+    from metawright.spaces.encoding import Encoding, encode, encoding_names
 
 __all__ = [
     "SPACES",
@@ -86,3 +90,9 @@ SPACES: Mapping[str, Callable[[], Record]] = {
     "recurrent": recurrent,
     "transformer": transformer,
 }
+
+# Encoding loads NumPy, which a command line that only names spaces has no use for.
+__getattr__ = attributes(
+    __name__,
+    dict.fromkeys(("Encoding", "encode", "encoding_names"), "metawright.spaces.encoding"),
+)

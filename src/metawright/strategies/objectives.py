@@ -7,9 +7,12 @@ a strategy need not know which is which.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from metawright.errors import InputError
-from metawright.store.records import Trial
+
+if TYPE_CHECKING:
+    from metawright.store.records import Trial  # for the command line: it loads NumPy
 
 __all__ = [
     "ALIASES",
@@ -117,7 +120,7 @@ def objective(name: str) -> Objective:
     return Objective(known, OBJECTIVES[known])
 
 
-def measured(trial: Trial, name: str) -> float | None:
+def measured(trial: "Trial", name: str) -> float | None:
     """The trial's measure of that name or alias, from its scores or else its cost.
 
     Returns:
@@ -130,7 +133,7 @@ def measured(trial: Trial, name: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def aligned(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+def aligned(trial: "Trial", objectives: Sequence[Objective]) -> tuple[float, ...] | None:
     """The trial's measures, all turned so that more is better; None where one is missing.
 
     Example:
@@ -150,7 +153,7 @@ def aligned(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] 
     return tuple(point)
 
 
-def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
+def violation(trial: "Trial", constraints: Sequence[Constraint]) -> float:
     """By how much the trial breaks the constraints: 0 where it keeps all of them.
 
     Each excess counts as a share of what is allowed (as it is, where 0 is allowed), and they are
@@ -162,7 +165,7 @@ def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
     return math.inf if unknown and excess == 0 else excess
 
 
-def excesses(trial: Trial, constraints: Sequence[Constraint]) -> dict[str, float]:
+def excesses(trial: "Trial", constraints: Sequence[Constraint]) -> dict[str, float]:
     """By how much the trial is above (or, below 0, below) each constraint, as a share of what is
     allowed; 0 where that is not known. Two constraints on one measure count as the tighter one."""
     found: dict[str, float] = {}
