@@ -128,8 +128,8 @@ def test_rows_are_designs(space: Record) -> None:
         check(space, pool.design(row))
     changed = pool.change(rows, 200, draw)
     pairs = zip(rows, changed, strict=True)
-    # A small step of an integer may round away.
-    assert sum(pool.design(a) != pool.design(b) for a, b in pairs) > 180
+    # What is drawn afresh may be the same again.
+    assert sum(pool.design(a) != pool.design(b) for a, b in pairs) > 160
 
 
 def test_distances_are_shares_of_decisions() -> None:

@@ -150,7 +150,10 @@ def _moved(decision: Decision, numbers: Rows, rng: np.random.Generator) -> Rows:
     near = np.abs(numbers + _LOCAL_STEP * rng.normal(size=len(numbers))) % 2
     near = np.where(near > 1, 2 - near, near)
     afresh = rng.random(len(numbers)) < _RESAMPLE_RATE
-    return _snapped(decision, np.where(afresh, rng.random(len(numbers)), near))
+    moved = _snapped(decision, np.where(afresh, rng.random(len(numbers)), near))
+    still = moved == numbers  # a small step of an integer rounds away
+    moved[still] = _drawn(decision, int(still.sum()), rng)
+    return moved
 
 
 def _snapped(decision: Decision, units: Rows) -> Rows:

