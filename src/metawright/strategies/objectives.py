@@ -7,7 +7,7 @@ a strategy need not know which is which.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from metawright.errors import InputError
 
@@ -19,6 +19,7 @@ __all__ = [
     "OBJECTIVES",
     "Constraint",
     "Objective",
+    "Rule",
     "aligned",
     "excesses",
     "measured",
@@ -59,6 +60,9 @@ ALIASES: Mapping[str, str] = {
     "time": "seconds",
 }
 """Other names that are understood."""
+
+Rule: TypeAlias = Literal["best", "knee"] | Mapping[str, float]
+"""How one point of a front is chosen: see `pareto.Archive.choose`."""
 
 
 @dataclass(frozen=True)

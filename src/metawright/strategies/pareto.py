@@ -6,21 +6,18 @@ One point dominates another if it is nowhere worse and somewhere better.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metawright.errors import InputError
 from metawright.store.records import Trial
-from metawright.strategies.objectives import Constraint, Objective, aligned, violation
+from metawright.strategies.objectives import Constraint, Objective, Rule, aligned, violation
 
 __all__ = ["Archive", "Rule", "crowding", "front", "hypervolume", "ranks"]
 
 _Points: TypeAlias = NDArray[np.float64]
-
-Rule: TypeAlias = Literal["best", "knee"] | Mapping[str, float]
-"""How one point of a front is chosen: see `Archive.choose`."""
 
 
 def front(points: ArrayLike) -> list[int]:

@@ -14,8 +14,7 @@ from typing import Any
 from metawright.errors import InputError, did_you_mean
 from metawright.spaces import SPACES
 from metawright.strategies.choose import STRATEGIES
-from metawright.strategies.objectives import ALIASES, OBJECTIVES, Constraint, objective
-from metawright.strategies.pareto import Rule
+from metawright.strategies.objectives import ALIASES, OBJECTIVES, Constraint, Rule, objective
 
 __all__ = ["KIND", "OWN", "RULES", "Asked", "Limits", "is_file", "parse_amount", "usual_workers"]
 
