@@ -7,6 +7,7 @@ from metawright.app.measures import NAMES, shown
 from metawright.app.report.drawing import Picture
 from metawright.app.report.found.charts import chance_chart
 from metawright.app.report.found.facts import SearchFacts, known
+from metawright.app.report.found.words import upper
 from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.app.report.words import percent
@@ -16,8 +17,8 @@ from metawright.strategies.objectives import Objective, measured
 __all__ = ["chance_picture", "chance_section"]
 
 _WITHOUT = (
-    "No result without them: the controls were switched off, so nothing can be said about whether "
-    "this search did better than chance."
+    "The controls were switched off, and there is no result without them: nothing can be said "
+    "about whether this search did better than chance."
 )
 _LATER = "The comparison with chance is made when the search is done."
 
@@ -46,7 +47,7 @@ def chance_section(facts: SearchFacts) -> str:
         else "The best so far of the designs that the strategy chose."
     )
     measure = NAMES.get(facts.goals[0].name, facts.goals[0].name)
-    heads = [("What", ""), (measure.capitalize(), "n"), ("", "")]
+    heads = [("What", ""), (upper(measure), "n"), ("", "")]
     board = table(heads, rows) if len(rows) > 1 else ""
     missing = "" if len(rows) > 1 else f"<p>{text(_MISSING)}</p>"
     sure = items([_confidence(facts)] if facts.why.get("confidence") else [], "why")

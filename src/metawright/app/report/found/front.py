@@ -6,6 +6,7 @@ from metawright.app.measures import NAMES, shown
 from metawright.app.report.drawing import Picture
 from metawright.app.report.found.charts import Spot, scatter
 from metawright.app.report.found.facts import SearchFacts
+from metawright.app.report.found.words import upper
 from metawright.app.report.html import section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.recipes.search.hunt import role_of
@@ -49,10 +50,10 @@ def front_section(facts: SearchFacts) -> str:
     return section("Cost against score" if alone else "The front", figures, board)
 
 
-_CAPTION = "Each dot is a design with one training; hollow dots lie outside the picture."
+_CAPTION = "Each dot is a design trained in full, once; hollow dots lie outside the picture."
 _FRONT = (
-    "Each dot is a design with one training; no design is better in every objective than those on "
-    "the front. Hollow dots lie outside the picture."
+    "Each dot is a design trained in full, once; large ones are the front: no design is better "
+    "than they are in every objective. Hollow dots lie outside the picture."
 )
 
 
@@ -70,7 +71,8 @@ def _spots(facts: SearchFacts, name: str) -> list[Spot]:
     spots = []
     for trial in facts.scored:
         x, y = measured(trial, name), measured(trial, first)
-        if x is not None and y is not None:
+        in_part = trial.evidence.get("fidelity", 1) < 1 and trial.id not in (*front, chosen)
+        if x is not None and y is not None and not in_part:
             note = f"design {numbers[trial.id]}: {shown(first, y)}, {NAMES.get(name, name)} "
             note += shown(name, x)
             spots.append(Spot(x, y, role_of(trial), note, trial.id in front, trial.id == chosen))
@@ -79,7 +81,7 @@ def _spots(facts: SearchFacts, name: str) -> list[Spot]:
 
 def _board(facts: SearchFacts) -> str:
     names = [goal.name for goal in facts.goals]
-    heads = [("Design", ""), *((NAMES.get(name, name).capitalize(), "n") for name in names)]
+    heads = [("Design", ""), *((upper(NAMES.get(name, name)), "n") for name in names)]
     rows = [_row(facts, trial, names) for trial in facts.front]
     if not rows:
         return ""

@@ -153,7 +153,8 @@ def _way(edge: _Edge, middle: float, lane: int | None, colour: Role) -> list[Sha
 def _label(edge: _Edge, middle: float, lane: int | None, colour: Role) -> list[Shape]:
     """The operation's name on its line, on a piece of the ground."""
     x = middle + (lane or 0) * _LANE
-    y = (_y(edge.source) + _y(edge.target)) / 2
+    # Between two nodes, where no other edge begins or ends.
+    y = (_y(edge.source) + _y(edge.target) - _STEP * ((edge.target - edge.source) % 2 == 0)) / 2
     told = short(edge.operation, 10)
     width = 7.0 * len(told) + 8
     back = Rect(x - width / 2, y - 9, width, 18, "ground", radius=4, note=edge.operation)

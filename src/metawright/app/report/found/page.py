@@ -26,7 +26,7 @@ from metawright.app.report.found.reasons import (
 )
 from metawright.app.report.found.scale import Scale
 from metawright.app.report.found.tried import curve_picture, training_section, tried_section
-from metawright.app.report.found.words import whole
+from metawright.app.report.found.words import upper, whole
 from metawright.app.report.html import definitions, items, page, section, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.app.report.png import png
@@ -36,7 +36,7 @@ from metawright.models.saved import MODEL_FILE
 from metawright.store.files import write_bytes, write_text
 from metawright.strategies.objectives import OBJECTIVES, Objective, measured
 
-__all__ = ["write_search_report"]
+__all__ = ["search_pictures", "write_search_report"]
 
 REPORT, PICTURES = "report.html", "pictures"
 
@@ -55,7 +55,7 @@ def write_search_report(run: Path, *, pictures: bool = True) -> Path:
     title = f"Search on {facts.name} – metawright report"
     write_text(path, page(title, style_sheet() + _STYLE, _body(facts)))
     if pictures:
-        for picture in _all_pictures(facts):
+        for picture in search_pictures(facts):
             write_bytes(facts.run / PICTURES / f"{picture.name}.png", png(picture))
     return path
 
@@ -88,7 +88,7 @@ def _body(facts: SearchFacts) -> str:
     )
 
 
-def _all_pictures(facts: SearchFacts) -> Iterator[Picture]:
+def search_pictures(facts: SearchFacts) -> Iterator[Picture]:
     """Every picture in its size for paper, each with a name of its own."""
     wide = WIDTHS[0]
     makers = (_test_picture, chance_picture, importance_picture, robust_picture, curve_picture)
@@ -153,13 +153,9 @@ def _score(facts: SearchFacts) -> str:
 def _box(value: str, words: str, note: str) -> str:
     below = f'<p class="muted">{text(note)}</p>' if note else ""
     return (
-        f'<div class="score"><b>{text(value)}</b><div><p>{text(_upper(words))}.</p>{below}</div>'
+        f'<div class="score"><b>{text(value)}</b><div><p>{text(upper(words))}.</p>{below}</div>'
         "</div>"
     )
-
-
-def _upper(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _tiles(facts: SearchFacts) -> str:
@@ -214,7 +210,7 @@ def _test(facts: SearchFacts) -> str:
     wide, narrow = (_test_picture(facts, width) for width in WIDTHS)
     less = "" if goal.maximise else " Less is better."
     caption = (
-        f"{_upper(Scale(goal.name).title)} on the examples kept aside, with its 95 % interval "
+        f"{upper(Scale(goal.name).title)} on the examples kept aside, with its 95 % interval "
         f"where one is known.{less}"
     )
     return section("On examples it never saw", two_sizes(wide, narrow, caption))

@@ -9,7 +9,7 @@ from metawright.app.report.drawing import Picture
 from metawright.app.report.found.charts import Bar, bars
 from metawright.app.report.found.facts import SearchFacts, known
 from metawright.app.report.found.scale import Scale
-from metawright.app.report.found.words import decision_words
+from metawright.app.report.found.words import decision_words, upper
 from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.spaces.space import Space
@@ -53,7 +53,7 @@ def reasons_section(facts: SearchFacts) -> str:
 
 def _path(facts: SearchFacts) -> str:
     goal, numbers, space = facts.goals[0], facts.numbers, facts.space
-    heads = [("Design", "n"), (NAMES.get(goal.name, goal.name).capitalize(), "n"),
+    heads = [("Design", "n"), (upper(NAMES.get(goal.name, goal.name)), "n"),
              ("What changed", "design")]  # fmt: skip
     rows = []
     steps = [step for step in facts.why.get("path") or [] if known(step.get("value"))]

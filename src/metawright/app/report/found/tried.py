@@ -7,7 +7,7 @@ from metawright.app.measures import NAMES, shown
 from metawright.app.report.drawing import Picture
 from metawright.app.report.fewshot.charts import Series, course_chart
 from metawright.app.report.found.facts import SearchFacts, known
-from metawright.app.report.found.words import design_parts, in_order
+from metawright.app.report.found.words import design_parts, in_order, upper
 from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.recipes.search.hunt import role_of
@@ -91,7 +91,7 @@ def _columns(facts: SearchFacts) -> list[str]:
 
 
 def _short(name: str) -> str:
-    return NAMES.get(name, name.replace("_", " ")).partition(" of ")[0].capitalize()
+    return upper(NAMES.get(name, name.replace("_", " ")).partition(" of ")[0])
 
 
 def _row(facts: SearchFacts, rank: int, trial: Trial) -> tuple[str, tuple[str, ...]]:
@@ -123,7 +123,8 @@ def _words(facts: SearchFacts, design: Design) -> str:
 
 
 def _phrase(parts: Mapping[str, str]) -> str:
-    return " · ".join(f"{name} {value}" for name, value in parts.items())
+    told = (f"{name}{':' * (', ' in value)} {value}" for name, value in parts.items())
+    return " · ".join(told)
 
 
 def _note(facts: SearchFacts) -> str:

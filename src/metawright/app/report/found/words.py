@@ -7,7 +7,17 @@ from typing import Any
 from metawright.app.report.words import number
 from metawright.spaces.space import Cell, Either, Record, Repeat, Space, source_sets
 
-__all__ = ["cells_of", "decision_words", "design_parts", "in_order", "whole"]
+__all__ = ["cells_of", "decision_words", "design_parts", "in_order", "upper", "whole"]
+
+
+def upper(words: str) -> str:
+    """The words with a capital at their start.
+
+    Example:
+        >>> upper("FLOPs an example"), upper("seed")
+        ('FLOPs an example', 'Seed')
+    """
+    return words[:1].upper() + words[1:]
 
 
 def whole(count: float) -> str:
