@@ -13,10 +13,10 @@ from torch.testing import assert_close
 
 from metawright.errors import InputError, MetawrightError
 from metawright.evaluate.evaluator import Evaluation, Evaluator
-from metawright.evaluate.supervised import TRAINABLE, Supervised, fits, usual_epochs
+from metawright.evaluate.supervised import Supervised, fits, usual_epochs
 from metawright.models.variants import own_design, space_of
 from metawright.rng import stream
-from metawright.spaces import SPACES, Choice, Design, Integer, Real, Record
+from metawright.spaces import SPACES, TRAINABLE, Choice, Design, Integer, Real, Record
 from metawright.spaces.draw import sample
 from metawright.spaces.training import training_space
 from metawright.tasks.task import Batch, Kind, Task, TaskSpec

@@ -23,7 +23,7 @@ from metawright.models.architectures import build_network, network_blueprint
 from metawright.models.task_inputs import form, set_scales
 from metawright.params import Params
 from metawright.rng import global_draws, stream
-from metawright.spaces import SPACES
+from metawright.spaces import SPACES, TRAINABLE
 from metawright.spaces.design import Design
 from metawright.spaces.draw import sample
 from metawright.spaces.pipelines import pipelines
@@ -34,13 +34,10 @@ from metawright.tasks.task import Batch, Kind, Task, TaskSpec
 from metawright.training.fit import Progress, fit
 from metawright.training.trainable import Step
 
-__all__ = ["TRAINABLE", "Builder", "Supervised", "fits", "usual_epochs"]
+__all__ = ["Builder", "Supervised", "fits", "usual_epochs"]
 
 Builder = Callable[[Design, TaskSpec], nn.Module]
 """From a design of a space of one's own to a module that gives logits or targets."""
-
-TRAINABLE = ("cells", "darts", "dense", "macro", "pipelines", "recurrent", "transformer")
-"""Names of the spaces that `Supervised` trains."""
 
 _EXAMPLES = 20_000  # that training sees by default, besides two rounds of all
 _CHUNK = 512  # examples predicted at once

@@ -59,6 +59,10 @@ def _flag(name: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple) and not value:
+        return "none"
+    if isinstance(value, list | tuple) and isinstance(value[0], list | tuple):
+        return ", ".join(f"{name} <= {most:g}" for name, most in value)
     if isinstance(value, list | tuple):
         return "+".join(str(part) for part in value)
     return "unset" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPACES",
+    "TRAINABLE",
     "Cell",
     "Choice",
     "Condition",
@@ -90,6 +91,9 @@ SPACES: Mapping[str, Callable[[], Record]] = {
     "recurrent": recurrent,
     "transformer": transformer,
 }
+
+TRAINABLE = ("cells", "darts", "dense", "macro", "pipelines", "recurrent", "transformer")
+"""Names of the spaces whose designs can be trained on data by themselves."""
 
 # Encoding loads NumPy, which a command line that only names spaces has no use for.
 __getattr__ = attributes(

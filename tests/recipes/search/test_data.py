@@ -63,15 +63,12 @@ def test_a_task_is_taken_with_its_query_as_the_test_part() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("digit", "There is no source, folder or file 'digit': did you mean 'digits'?"),
-        ("sinusoid", "a source of many small tasks"),
-        ("images", "'images' is a folder of yours: give its path"),
         (3, "but got int"),
         ((np.zeros((4, 2)), np.zeros(3)), "one answer an example, but has 3 for 4"),
         ((np.full((4, 2), np.nan), np.arange(4)), "must be finite"),
         ((np.zeros((4, 2)), np.zeros(4)), "at least two classes, but got 1"),
     ],
-    ids=["name", "tasks", "folder", "type", "lengths", "nan", "one class"],
+    ids=["type", "lengths", "nan", "one class"],
 )
 def test_data_that_cannot_be_searched_on_is_told(data: object, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -6,7 +6,8 @@ import pytest
 
 from metawright.errors import InputError
 from metawright.evaluate.evaluator import Evaluation
-from metawright.recipes.search.own import FromFile, OwnEvaluator, from_file, own_space
+from metawright.recipes.search.own import OwnEvaluator
+from metawright.recipes.search.own_file import FromFile, from_file, own_space
 from metawright.spaces import Design, Integer, Record
 
 SPACE = Record({"x": Integer(0, 9)})

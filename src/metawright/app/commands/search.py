@@ -16,10 +16,10 @@ from metawright.recipes.search.asked import (
     OWN,
     Asked,
     Limits,
-    is_file,
     parse_amount,
     usual_workers,
 )
+from metawright.recipes.search.check import check_problem, is_table
 
 if TYPE_CHECKING:
     from metawright.recipes.search.found import Found
@@ -103,7 +103,7 @@ def search(
         "parameters": max_params, "flops": max_flops, "latency": max_latency, "bytes": max_bytes
     }  # fmt: skip
     asked = Asked(
-        data, space, strategy, goals,
+        data, OWN if is_table(data) else space, strategy, goals,
         tuple((name, parse_amount(text, f"--max-{_SHORT.get(name, name)}"))
               for name, text in most.items() if text is not None),
         choose or ("best" if len(goals) == 1 else "knee"),
@@ -117,8 +117,7 @@ def search(
         None if memory is None else int(parse_amount(memory, "--memory")),
         max_failures,
     )
-    if data == OWN and not is_file(space):
-        raise InputError("Give DATA to search on, or a --space in a Python file with `evaluate`.")
+    check_problem(asked)
     check_folder(out, asked.to_json(), KIND)
     until = f"{limits.trials} trials" if limits.seconds is None else budget or BUDGET
     console.message(f"Loading (budget {until}) ...")

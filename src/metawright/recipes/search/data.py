@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metawright.errors import InputError, did_you_mean
+from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.recipes.data import images_of
 from metawright.rng import stream
@@ -54,8 +54,9 @@ def open_data(
     """The data in three parts.
 
     Arguments:
-        data: a name of `SOURCES` with classes; a folder with one sub-folder of images, .txt or
-            .wav files a class; a table of texts; a pair of arrays (x, y); or a `Task`.
+        data: a name of `SOURCES` with classes (see `check.check_problem`); a folder with one
+            sub-folder of images, .txt or .wav files a class; a table of texts; a pair of arrays
+            (x, y); or a `Task`.
         seed: of the division.
         examples: at most; None: all.
         size, channels: of images from folders; None: their own size up to 32 pixels, and colour
@@ -107,19 +108,7 @@ def _table(
 
 
 def _source(name: str) -> ImageClasses:
-    if name not in SOURCES:
-        hint = did_you_mean(name, [*SOURCES])
-        raise InputError(f"There is no source, folder or file '{name}': {hint}")
-    try:
-        source = load(SOURCES[name])()
-    except TypeError:  # it needs a folder
-        raise InputError(f"'{name}' is a folder of yours: give its path.") from None
-    table = getattr(source, "table", None)
-    if not isinstance(table, ImageClasses):
-        raise InputError(
-            f"'{name}' is a source of many small tasks, not of one: give digits, mnist, cifar10, "
-            "a folder with one sub-folder a class, or a table of texts."
-        )
+    table: ImageClasses = load(SOURCES[name])().table
     return replace(table, rotations=1)
 
 

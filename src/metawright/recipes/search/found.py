@@ -10,8 +10,8 @@ from torch import nn
 from metawright.errors import InputError
 from metawright.models.architectures import ARCHITECTURES, network_blueprint
 from metawright.models.saved import MODEL_FILE, load_model, save_model
-from metawright.recipes.search.asked import KIND, Asked, is_file
-from metawright.recipes.search.own import FromFile
+from metawright.recipes.search.asked import KIND, OWN, Asked, is_file
+from metawright.recipes.search.own_file import FromFile
 from metawright.recipes.search.problem import Build, Problem
 from metawright.spaces.design import Design
 from metawright.store.blobs import Blobs
@@ -56,7 +56,8 @@ class Found:
         asked = self.record["asked"]
         values = ((name, measured(self.trial, name)) for name in asked["objectives"])
         told = ", ".join(f"{name} {value:.6g}" for name, value in values if value is not None)
-        return f"{asked['strategy']} over '{asked['space']}', {len(self.trials)} trials: {told}"
+        where = asked["data"] if asked["space"] == OWN else f"'{asked['space']}'"
+        return f"{asked['strategy']} over {where}, {len(self.trials)} trials: {told}"
 
 
 def save_network(

@@ -10,10 +10,12 @@ from torch import nn
 from metawright.errors import InputError
 from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised
-from metawright.evaluate.tabular import TABLES, table
+from metawright.evaluate.tabular import table
 from metawright.recipes.search.asked import OWN, Asked, is_file
+from metawright.recipes.search.check import check_problem, is_table
 from metawright.recipes.search.data import Data, open_data
-from metawright.recipes.search.own import FromFile, OwnEvaluator, from_file, own_space
+from metawright.recipes.search.own import OwnEvaluator
+from metawright.recipes.search.own_file import FromFile, from_file, own_space
 from metawright.spaces.design import Design
 from metawright.spaces.schema import space_to_json
 from metawright.spaces.space import Record, Space
@@ -69,7 +71,9 @@ def pose(
     Raises:
         InputError: data and space do not go together, or something is missing.
     """
-    if asked.data in TABLES:
+    if data is None and evaluate is None and space is None:
+        check_problem(asked)
+    if is_table(asked.data):
         return _table(asked)
     if is_file(asked.space):
         path = Path(asked.space)

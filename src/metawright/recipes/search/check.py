@@ -1,0 +1,64 @@
+"""What can be seen of data and space at once: a wrong name is refused before torch loads."""
+
+from pathlib import Path
+
+from metawright.errors import InputError, did_you_mean
+from metawright.recipes.search.asked import OWN, Asked, is_file
+from metawright.recipes.search.own_file import from_file
+from metawright.spaces import TRAINABLE
+from metawright.tasks import SOURCES
+from metawright.tasks.contents import source_of
+
+__all__ = ["TABLES", "check_problem", "is_table"]
+
+TABLES = ("hpobench", "hpolib", "nasbench-graph", "nasbench-macro", "nasbench201")
+"""First halves of the names of tables of measured architectures, such as "nasbench201/cifar10"."""
+
+_OWN_SOURCES = ("images", "sounds", "texts")
+_MANY_TASKS = ("ambiguous-shapes", "navigation", "sinusoid", "sinusoid-or-line")
+
+
+def check_problem(asked: Asked) -> None:
+    """Refuses what cannot become a search.
+
+    Raises:
+        InputError: a name that means nothing, a folder or file that holds no examples, a space
+            that cannot be trained, or a Python file without a space.
+    """
+    evaluated = is_file(asked.space) and "evaluate" in from_file(Path(asked.space))
+    if is_table(asked.data):
+        return
+    if asked.data == OWN:
+        if not evaluated and asked.space != OWN:
+            raise InputError(
+                "Give DATA to search on, or a --space in a Python file with `evaluate`."
+            )
+        return
+    if not evaluated:
+        _check_data(asked.data)
+    if not is_file(asked.space) and asked.space not in (*TRAINABLE, OWN):
+        raise InputError(
+            f"The space '{asked.space}' cannot be trained on data by itself: choose one of "
+            f"{', '.join(TRAINABLE)}."
+        )
+
+
+def is_table(data: str) -> bool:
+    """Whether data names a table of measured architectures."""
+    return data.partition("/")[0] in TABLES and not Path(data).exists()
+
+
+def _check_data(data: str) -> None:
+    if Path(data).exists():
+        source_of(Path(data))
+    elif data in _OWN_SOURCES:
+        raise InputError(f"'{data}' is a folder of yours: give its path.")
+    elif data in _MANY_TASKS:
+        raise InputError(
+            f"'{data}' is a source of many small tasks, not of one: give digits, mnist, cifar10, "
+            "a folder with one sub-folder a class, or a table of texts."
+        )
+    elif data not in SOURCES:
+        known = [name for name in SOURCES if name not in (*_OWN_SOURCES, *_MANY_TASKS)]
+        hint = did_you_mean(data, [*known, *(f"{name}/..." for name in TABLES)])
+        raise InputError(f"There is no source, folder or file '{data}': {hint}")
