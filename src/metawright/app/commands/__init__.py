@@ -17,6 +17,7 @@ from metawright.app.commands.predict import predict
 from metawright.app.commands.report import report
 from metawright.app.commands.search import search
 from metawright.app.commands.sources import sources
+from metawright.app.commands.space import space
 
 __all__ = ["COMMANDS"]
 
@@ -28,5 +29,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "meta-train": meta_train,
     "search": search,
     "fewshot": fewshot,
+    "space": space,
     "sources": sources,
 }

@@ -26,12 +26,13 @@ from metawright.app.report.found.reasons import (
 )
 from metawright.app.report.found.scale import Scale
 from metawright.app.report.found.tried import curve_picture, training_section, tried_section
-from metawright.app.report.found.words import upper, whole
+from metawright.app.report.found.words import upper
 from metawright.app.report.html import definitions, items, page, section, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.app.report.png import png
 from metawright.app.report.style import style_sheet
 from metawright.app.report.words import seconds
+from metawright.app.space_tree import whole
 from metawright.models.saved import MODEL_FILE
 from metawright.store.files import write_bytes, write_text
 from metawright.strategies.objectives import OBJECTIVES, Objective, measured

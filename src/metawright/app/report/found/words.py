@@ -7,7 +7,7 @@ from typing import Any
 from metawright.app.report.words import number
 from metawright.spaces.space import Cell, Either, Record, Repeat, Space, source_sets
 
-__all__ = ["cells_of", "decision_words", "design_parts", "in_order", "upper", "whole"]
+__all__ = ["cells_of", "decision_words", "design_parts", "design_rows", "in_order", "upper"]
 
 
 def upper(words: str) -> str:
@@ -18,19 +18,6 @@ def upper(words: str) -> str:
         ('FLOPs an example', 'Seed')
     """
     return words[:1].upper() + words[1:]
-
-
-def whole(count: float) -> str:
-    """A whole number with its thousands apart, or its power of ten where it is very large.
-
-    Example:
-        >>> whole(15625), whole(3.2e21)
-        ('15,625', 'about 3 × 10^21')
-    """
-    if count < 1e15:
-        return f"{int(count):,}"
-    mantissa, exponent = f"{count:.0e}".split("e+") if count < 1e300 else ("1", "300")
-    return f"about {mantissa} × 10^{int(exponent)}"
 
 
 def _leaf(value: Any) -> str:
@@ -63,6 +50,19 @@ def design_parts(design: Mapping[str, Any], space: Space | None = None) -> dict[
     return parts
 
 
+def design_rows(design: Mapping[str, Any], space: Space | None = None) -> dict[str, str]:
+    """As `design_parts`, with a row for each field of the architecture and of the training."""
+    fields = space.fields if isinstance(space, Record) else {}
+    rows: dict[str, str] = {}
+    for name, value in in_order(design, space):
+        if name in ("architecture", "training") and isinstance(value, Mapping):
+            parts = design_parts(value, fields.get(name))
+        else:
+            parts = design_parts({name: value}, space)
+        rows |= parts
+    return rows
+
+
 def in_order(design: Mapping[str, Any], space: Space | None) -> list[tuple[str, Any]]:
     """The fields of a design in the order of its space; a store gives them sorted by name."""
     fields = list(space.fields) if isinstance(space, Record) else []
@@ -81,10 +81,11 @@ def _words(value: Any, space: Space | None) -> str:
         for name, part in in_order(value, space):
             if name != "kind":
                 words = _words(part, fields.get(name))
-                told.append(f"{name.replace('_', ' ')} {words}")
+                inside = isinstance(part, Mapping) and ", " in words
+                told.append(f"{name.replace('_', ' ')} {f'({words})' if inside else words}")
         return ", ".join(told) or "nothing"
     if isinstance(value, tuple | list):
-        return "[" + "; ".join(_words(item, _item(space)) for item in value) + "]"
+        return "; ".join(f"({_words(item, _item(space))})" for item in value) or "none"
     return _leaf(value)
 
 
