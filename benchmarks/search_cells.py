@@ -11,7 +11,8 @@ import optuna
 
 from cells import Tell
 from metawright.evaluate.evaluator import Evaluation
-from metawright.evaluate.tabular import DATA_SETS, Table, table
+from metawright.evaluate.tabular import Table, table
+from metawright.evaluate.tabular.nasbench201 import DATA_SETS
 from metawright.evaluate.tabular.nasbench_graph import GRAPHS
 from metawright.evaluate.tabular.perceptrons import HPOBENCH, HPOLIB
 from metawright.lazy import load
@@ -79,8 +80,10 @@ def _column(found: Table) -> Any:
     return _scaled(found, column if column.ndim == 1 else column.mean(1))
 
 
-def _by_strategy(method: str, found: Table, most: int, repeat: int) -> list[float]:
-    search = load(STRATEGIES[method])(found.space, rng=stream(repeat, "search"))
+def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: Any) -> list[float]:
+    if method == "predictor":
+        options = {"same": found.row} | options
+    search = load(STRATEGIES[method])(found.space, rng=stream(repeat, "search"), **options)
     values = []
     for number in range(most):
         (design,) = search.ask(1)
@@ -159,11 +162,38 @@ def _mean(found: Table, most: int, repeat: int) -> list[float]:
     return [float(np.nanmean(_column(found)))] * most
 
 
+def _experience(found: Table) -> Callable[[Design], list[float]]:
+    """One column: the mean rank on the other tables of the family, 0 (worst) to 1."""
+    family = FAMILIES[found.task.split("/")[0]]
+    columns = [_column(_opened(other)) for other in family if other != found.task]
+    ranks = sum(column.argsort().argsort() for column in columns) / len(columns)
+    ranks = ranks / len(ranks)
+
+    def rank(design: Design) -> list[float]:
+        row = found.row(design)
+        return [0.5 if row is None else float(ranks[row])]
+
+    return rank
+
+
+def _with_experience(found: Table, most: int, repeat: int, *, modelled: bool) -> list[float]:
+    """Starts with the ten of 2,000 random designs that rank best on the other tables."""
+    rank, rng = _experience(found), stream(repeat, "experience")
+    drawn = [sample(found.space, rng) for _ in range(2000)]
+    warm = sorted(drawn, key=lambda design: -rank(design)[0])[:10]
+    options: dict[str, Any] = {"warm_start": warm}
+    if modelled:
+        options |= {"features": rank, "candidates": 300, "same": found.row}
+    return _by_strategy("predictor" if modelled else "evolution", found, most, repeat, **options)
+
+
 _METHODS: Mapping[str, Callable[[Table, int, int], Sequence[float]]] = {
     "mutate the best": _mutate_best,
     "Optuna TPE": _optuna_tpe,
     "static transfer": _static,
     "mean design": _mean,
+    "evolution, experience": partial(_with_experience, modelled=False),
+    "predictor, experience": partial(_with_experience, modelled=True),
 }
 
 

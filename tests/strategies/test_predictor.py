@@ -171,6 +171,18 @@ def test_further_features_are_used() -> None:
     assert found(lambda design: [sum(design["bits"])]) > found(None)
 
 
+def test_the_same_under_another_name_is_not_tried_twice() -> None:
+    def half(design: Design) -> tuple[int, ...]:
+        first: tuple[int, ...] = design["bits"][:8]
+        return first
+
+    strategy, tried = Predictor(BITS, rng=stream(0), initial=5, candidates=60, same=half), []
+    for number in range(30):
+        tried += strategy.ask(1)
+        strategy.tell([Trial(str(number), "t", tried[-1], {"score": worth(tried[-1])})])
+    assert len({half(design) for design in tried}) == len(tried)
+
+
 def test_features_must_be_finite() -> None:
     strategy = Predictor(BITS, rng=stream(0), initial=2, features=lambda design: [math.nan])
     for number, design in enumerate(strategy.ask(2)):

@@ -1,6 +1,6 @@
 """Predictor-guided search: a surrogate learns from what was tried, and says what to try next."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -106,6 +106,9 @@ class Predictor:
         features: further columns of a design, which are brought to unit variance; None: none.
         features_weight: how much a standard deviation of a column counts, as a share of all
             decisions.
+        same: designs for which it gives the same are one design under several names, such as
+            networks with a node that does nothing; once one was tried, the model proposes no
+            other. None: all designs differ.
         warm_start: designs to try first, the most promising one first.
 
     Raises:
@@ -145,6 +148,7 @@ class Predictor:
         most: int = 200,
         features: Features | None = None,
         features_weight: float = 0.2,
+        same: Callable[[Design], Hashable] | None = None,
         warm_start: Sequence[Design] = (),
     ) -> None:
         count = (1500 if features is None else 150) if candidates is None else candidates
@@ -171,6 +175,8 @@ class Predictor:
         self.features_weight = features_weight
         self._ledger = Ledger(space, rng=rng, warm_start=warm_start)
         self._pool = Pool(space)
+        self.same = same
+        self._tried: set[Hashable] = set()
         self._known: dict[Design, Rows] = {}
         self._scored: list[_Scored] = []
 
@@ -183,6 +189,7 @@ class Predictor:
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes in the trials with a score."""
         for trial in self._ledger.take(trials):
+            self._note(trial.design)
             score = usable_score(trial, self.score)
             if score is not None:
                 self._scored.append(_Scored(score, self._pool.row(trial.design)))
@@ -197,7 +204,17 @@ class Predictor:
         if design is None:
             design = self._ledger.sample_unseen(rng)
         self._ledger.propose(design)
+        self._note(design)
         return design
+
+    def _note(self, design: Design) -> None:
+        if self.same is not None:
+            self._tried.add(self.same(design))
+
+    def _new(self, design: Design) -> bool:
+        if self._ledger.seen(design):
+            return False
+        return self.same is None or self.same(design) not in self._tried
 
     def _guided(self, rng: torch.Generator) -> Design | None:
         """The best candidate not seen yet; None if there is none."""
@@ -246,7 +263,7 @@ class Predictor:
 
     def _first_unseen(self, rows: Rows) -> Design | None:
         designs = (self._pool.design(row) for row in rows)
-        return next((design for design in designs if not self._ledger.seen(design)), None)
+        return next((design for design in designs if self._new(design)), None)
 
     def _further(self, rows: Rows) -> Rows:
         """The user's columns (rows, columns) of each row."""

@@ -19,7 +19,7 @@ __all__ = ["KernelProcess", "RankingEnsemble", "Surrogate", "TreeEnsemble", "nor
 Vectors: TypeAlias = NDArray[np.float64]
 
 _SCALES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-_NOISES = (0.001, 0.01, 0.03, 0.1, 0.3)
+_NOISES = (0.01, 0.03, 0.1, 0.3)
 
 
 class Surrogate(Protocol):
@@ -171,12 +171,12 @@ class RankingEnsemble:
         return single.mean(0), single.std(0) + 1e-6
 
     def _last(self, differences: Vectors) -> Vectors:
-        last = np.zeros(differences.shape[1])
+        last: Vectors = np.zeros(differences.shape[1])
         for _ in range(5):
             wrong = expit(-differences @ last)
             slope = differences.T @ wrong - self.decay * last
             bend = (differences * (wrong * (1 - wrong))[:, None]).T @ differences
-            last = last + np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
+            last += np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
         return last
 
 

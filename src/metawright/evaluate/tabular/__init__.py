@@ -1,5 +1,6 @@
 """Tabular benchmarks: evaluators that look results up; a new one is a row of `TABLES`."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ __all__ = [
     "table",
 ]
 
-TABLES = {
+TABLES: Mapping[str, Callable[..., Table]] = {
     **{f"nasbench201/{name}": partial(nasbench201, name) for name in DATA_SETS},
     "nasbench-macro/cifar10": nasbench_macro,
     **{f"nasbench-graph/{name}": partial(nasbench_graph, name) for name in GRAPHS},

@@ -92,7 +92,7 @@ def _numbers(texts: Sequence[str]) -> Column:
 def _rows(path: Path) -> dict[Point, int]:
     """The row of each point: a text such as "|conv~0|+|skip~0|conv~1|" has its operations in the
     order of the decisions, and the number of the node that each reads."""
-    found = {}
+    found: dict[Point, int] = {}
     for row, text in enumerate(read_columns(path)["arch"]):
         nodes = (node.strip("|").split("|") for node in text.split("+"))
         found[tuple(edge.split("~")[0] for node in nodes for edge in node)] = row

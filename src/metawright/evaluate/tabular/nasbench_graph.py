@@ -110,7 +110,7 @@ def _rows(path: Path) -> dict[Tree, int]:
     (names,) = read_arrays(path, ["hash"])
     found = {}
     for row, name in enumerate(names.tolist()):
-        tree, *digits = f"{int(name):05}"
+        tree, *digits = list(f"{int(name):05}")
         operations = tuple(OPERATIONS[int(digit)] for digit in digits)
         found[form(LINKS[int(tree)], operations)] = row
     return found
