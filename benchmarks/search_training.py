@@ -62,11 +62,10 @@ def work(settings: Mapping[str, Any], path: Path, tell: Tell) -> dict[str, Any]:
     judge = Supervised(opened.division.task, settings["space"], epochs=settings["epochs"])
     search = _searcher(settings["method"], judge)
     log = path.with_suffix(".trials.jsonl")
-    rows = (
-        [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
-    )
-    for row in rows:
-        search.told(row)
+    lines = log.read_text("utf-8").splitlines() if log.exists() else []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    for known in rows:
+        search.told(known)
     spent = rows[-1]["spent"] if rows else 0.0
     best = max((row["accuracy"] for row in rows if row["accuracy"] is not None), default=-1.0)
     while spent < settings["seconds"]:
