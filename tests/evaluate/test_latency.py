@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metawright.errors import InputError
 from metawright.evaluate.latency import LatencyPredictor, latency, rank_correlation
 from metawright.rng import stream
-from metawright.spaces import Cell, Choice, Design, Integer, Record, grid
+from metawright.spaces import Cell, Choice, Design, Integer, Record, Repeat, grid
 from metawright.spaces.draw import sample
 
 SPACE = Record({"depth": Integer(1, 20), "kind": Choice(("slow", "fast")), "width": Integer(1, 9)})
@@ -138,3 +138,16 @@ def test_measured_cells_of_nas_bench_201(
         found.append(rank_correlation(predictor.predict(designs[300:]), known[300:]))
         assert predictor.correlation == pytest.approx(found[-1], abs=0.1)
     assert min(found) > 0.7 and float(np.mean(found)) > 0.88
+
+
+@pytest.mark.parametrize(("device", "least"), [("lat_raspi4", 0.99), ("lat_gold_6226", 0.85)])
+def test_measured_networks_of_fbnet(device: str, least: float) -> None:
+    path = Path(os.environ.get("METAWRIGHT_DATA", "")) / "nas" / "fbnet_latency_5000.npz"
+    if not path.is_file():
+        pytest.skip("nas/fbnet_latency_5000.npz not found: set METAWRIGHT_DATA")
+    with np.load(path, allow_pickle=False) as file:
+        kinds, times = file["arch"][:600].tolist(), file[device][:600].astype(float)
+    space = Record({"layers": Repeat(Choice(tuple(range(9))), 22, 22)})
+    designs = [Design({"layers": row}) for row in kinds]
+    predictor = LatencyPredictor(space).fit(designs[:300], times[:300])
+    assert rank_correlation(predictor.predict(designs[300:]), times[300:]) > least
