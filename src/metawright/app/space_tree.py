@@ -154,8 +154,8 @@ def counted(space: Space) -> tuple[int, int]:
     """How many designs there are where every real number counts as one value, and how many real
     numbers there are."""
     pinned = count(_pinned(space))
-    reals = [d for d in decisions(space) if isinstance(d.domain, Real)]
-    return int(pinned), sum(d.domain.low < d.domain.high for d in reals)
+    domains = [decision.domain for decision in decisions(space)]
+    return int(pinned), sum(isinstance(d, Real) and d.low < d.high for d in domains)
 
 
 def _pinned(space: Space) -> Space:

@@ -102,7 +102,8 @@ def _find(name: str) -> Space:
     if path.suffix == ".py" and path.is_file():
         from metawright.recipes.search.own_file import from_file
 
-        return from_file(path)["space"]  # type: ignore[no-any-return]
+        own: Space = from_file(path)["space"]
+        return own
     if path.suffix == ".json" and path.is_file():
         told = read_json(path)
         inside = told.get("space", told) if isinstance(told, dict) else told
@@ -123,8 +124,9 @@ def _about(name: str) -> list[str]:
 def _sizes(found: Space) -> list[str]:
     """How many designs it has, in words."""
     told = []
-    inside = found.fields.get("architecture") if isinstance(found, Record) else None
-    if isinstance(inside, Record) and len(found.fields) > 1:  # type: ignore[union-attr]
+    fields = found.fields if isinstance(found, Record) else {}
+    inside = fields.get("architecture")
+    if isinstance(inside, Record) and len(fields) > 1:
         number, reals = counted(inside)
         more = f", counting each of {reals} real numbers as one value" if reals else ""
         told.append(f"Architectures: {whole(number)}{more}.")

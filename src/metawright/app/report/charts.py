@@ -105,13 +105,13 @@ def curves(
 def intervals(
     rows: Sequence[Interval], *, name: str = "test", width: float = 680, percents: bool = True
 ) -> Picture:
-    """Accuracies (without `percents` other numbers >= 0) with their 95 % intervals, one under the
+    """Accuracies (without `percents` other numbers) with their 95 % intervals, one under the
     other."""
     label = min(max(len(row.name) for row in rows) * 7.2 + 16, width * 0.42)
     height = 36.0 * len(rows) + 40
     lows = [row.low if row.low is not None else row.accuracy for row in rows]
     highs = [row.high if row.high is not None else row.accuracy for row in rows]
-    low = max(math.floor((min(lows) - 0.02) * 20) / 20, 0.0) if percents else 0.0
+    low = max(math.floor((min(lows) - 0.02) * 20) / 20, 0.0) if percents else min(0.0, *lows)
     high = min(math.ceil((max(highs) + 0.02) * 20) / 20, 1.0) if percents else max(highs) or 1.0
 
     def place(value: float) -> float:

@@ -1,7 +1,7 @@
 """A space as a picture and as a page: its tree, with what each decision may be."""
 
 from metawright import __version__
-from metawright.app.report.drawing import Line, Picture, Shape, Text
+from metawright.app.report.drawing import Line, Picture, Role, Shape, Text
 from metawright.app.report.html import figure, items, page, section, text
 from metawright.app.report.style import style_sheet
 from metawright.app.space_tree import Branch
@@ -29,8 +29,8 @@ def space_picture(tree: Branch) -> Picture:
         above |= {depth: y, depth + 1: y + 10}
         shapes.append(Text(x, y, part.name, 13, "ink", bold=bool(part.parts) or not depth))
         if part.words:
-            role = "accent" if not part.parts else "muted"
-            shapes.append(Text(column, y, part.words, 12.5, role))  # type: ignore[arg-type]
+            role: Role = "muted" if part.parts else "accent"
+            shapes.append(Text(column, y, part.words, 12.5, role))
     title = f"The space {tree.name}: {', '.join(part.name for part in tree.parts)}"
     return Picture("space", title, width, _TOP * 2 + (len(rows) - 1) * _ROW, tuple(shapes))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metawright.app.measures import shown
-from metawright.app.report.drawing import Area, Dot, Line, Picture, Rect, Role, Shape, Text
+from metawright.app.report.drawing import Anchor, Area, Dot, Line, Picture, Rect, Role, Shape, Text
 from metawright.app.report.found.scale import Scale, scale
 from metawright.app.report.plot import BOTTOM, RIGHT, TOP, Frame, axes, legend
 from metawright.app.report.words import number, percent, short
@@ -128,8 +128,8 @@ def _limits(frame: Frame, across: Scale, up: Scale, limits: Mapping[str, float])
         shapes.append(Line(((x, top - 8), (x, bottom)), "bad", 1.5, dashed=True))
         words = f"at most {shown(across.name, limits[across.name])}"
         right = x > frame.width / 2
-        anchor = "end" if right else "start"
-        shapes.append(Text(x + 3 if right else x - 3, top - 16, words, 11.5, "bad", anchor))  # type: ignore[arg-type]
+        anchor: Anchor = "end" if right else "start"
+        shapes.append(Text(x + 3 if right else x - 3, top - 16, words, 11.5, "bad", anchor))
     if up.name in limits and frame.y[0] < up.at(limits[up.name]) < frame.y[1]:
         _, y = frame.at(frame.x[0], up.at(limits[up.name]))
         left, _ = frame.at(frame.x[0], frame.y[0])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from metawright.errors import InputError
 from metawright.recipes.inputs import read_run
@@ -136,7 +136,7 @@ class SearchFacts:
         return next((trial for trial in self.trials if trial.id == name), None)
 
 
-def known(value: Any) -> bool:
+def known(value: Any) -> TypeGuard[float]:
     """Whether it is a number that can be shown."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -126,6 +126,7 @@ def _way(edge: _Edge, middle: float, lane: int | None, colour: Role) -> list[Sha
     start, end = _y(edge.source), _y(edge.target)
     none = edge.operation == "none"
     width, opacity = (1.2, 0.6) if none else (2.0, 1.0)
+    points: tuple[tuple[float, float], ...]
     if lane is None:
         stop = end - _RADIUS - 7
         points = ((middle, start + _RADIUS), (middle, stop))

@@ -136,8 +136,8 @@ def _score(facts: SearchFacts) -> str:
         words = f"{measure} on {examples} examples that nothing was chosen by"
         low, high = own.get("low"), own.get("high")
         if known(low) and known(high):
-            words += f"; with 95 % confidence between {shown(goal.name, low)} and "  # type: ignore[arg-type]
-            words += shown(goal.name, high)  # type: ignore[arg-type]
+            ends = f"{shown(goal.name, low)} and {shown(goal.name, high)}"
+            words += f"; with 95 % confidence between {ends}"
         return _box(shown(goal.name, own["value"]), words, "")
     if facts.best is None:
         words = "No design with a score that the constraints allow yet."
