@@ -222,3 +222,15 @@ def test_nothing_but_searches(searched: Searched, tmp_path: Path) -> None:
     change(run, kind="fewshot")
     with pytest.raises(InputError, match="is no search"):
         read_search(run)
+
+
+def test_a_constraint_on_another_measure_has_a_picture(searched: Searched) -> None:
+    limits = (("parameters", 20_000.0),)
+    run = searched(objectives=("accuracy", "latency"), constraints=limits)
+    drawn = {picture.name: picture for picture in search_pictures(read_search(run))}
+    texts = [
+        {shape.text for shape in drawn[name].shapes if isinstance(shape, Text)}
+        for name in ("front", "front-2")
+    ]
+    assert "latency an example (ms)" in texts[0] and "front" in texts[0]
+    assert {"parameters", "at most 20.0 k"} <= texts[1] and "front" not in texts[1]

@@ -20,9 +20,11 @@ _SHOWN = 12
 
 
 def front_pictures(facts: SearchFacts, width: float) -> list[Picture]:
-    """One picture for each further objective against the first; with one objective, its price."""
+    """One picture for each further objective against the first, and for each other measure that is
+    constrained; where there is neither, for the price."""
     first, *others = (goal.name for goal in facts.goals)
-    names = others or _cost(facts)
+    limited = [limit.name for limit in facts.limits if limit.name not in (first, *others)]
+    names = [*others, *limited] or _cost(facts)
     found = [
         scatter(
             _spots(facts, name),
@@ -30,7 +32,7 @@ def front_pictures(facts: SearchFacts, width: float) -> list[Picture]:
             (first, facts.goals[0].maximise),
             name="front" if index == 1 else f"front-{index}",
             limits={limit.name: limit.most for limit in facts.limits},
-            joined=len(others) == 1,
+            joined=[name] == others,
             width=width,
         )
         for index, name in enumerate(names, 1)
