@@ -17,13 +17,14 @@ from metawright.evaluate.tabular.nasbench_graph import GRAPHS
 from metawright.evaluate.tabular.perceptrons import HPOBENCH, HPOLIB
 from metawright.lazy import load
 from metawright.rng import integer, stream
-from metawright.spaces import Choice, Design, Integer, Real, active, decisions, read
+from metawright.spaces import Design
 from metawright.spaces.draw import mutate, sample
 from metawright.store.records import Trial
 from metawright.strategies import STRATEGIES
 from metawright.strategies.choose import strategy
 from metawright.strategies.objectives import Objective, objective
 from metawright.strategies.pareto import hypervolume
+from optuna_space import suggested
 
 __all__ = ["FAMILIES", "work"]
 
@@ -120,28 +121,13 @@ def _optuna_tpe(found: Table, most: int, repeat: int) -> list[float]:
     values = []
     for _ in range(most):
         trial = study.ask()
-        value = _tried(found, _suggested(found, trial))
+        value = _tried(found, suggested(found.space, trial))
         if value != value:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
             study.tell(trial, value)
         values.append(-np.inf if value != value else value)
     return values
-
-
-def _suggested(found: Table, trial: optuna.Trial) -> Design:
-    point: list[Any] = []
-    for each in decisions(found.space):
-        match each.domain if active(each, point) else None:
-            case Choice(options):
-                point.append(trial.suggest_categorical(each.name, list(options)))
-            case Integer(low, high, log):
-                point.append(trial.suggest_int(each.name, low, high, log=log))
-            case Real(low, high, log):
-                point.append(trial.suggest_float(each.name, low, high, log=log))
-            case None:
-                point.append(None)
-    return read(found.space, tuple(point))
 
 
 def _static(found: Table, most: int, repeat: int) -> list[float]:
@@ -244,7 +230,7 @@ def _multi(method: str, found: Table, second: str, repeat: int) -> Callable[[], 
 
         def by_optuna() -> int:
             trial = study.ask()
-            row, given = tried(_suggested(found, trial))
+            row, given = tried(suggested(found.space, trial))
             study.tell(trial, [given.scores["accuracy"], given.cost[second]])
             return row
 

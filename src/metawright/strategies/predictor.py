@@ -10,19 +10,14 @@ from scipy.special import ndtr
 
 from metawright import rng as streams
 from metawright.errors import InputError
+from metawright.lazy import load
 from metawright.spaces.design import Design
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
 from metawright.strategies.ledger import Ledger
 from metawright.strategies.pool import Pool
 from metawright.strategies.strategy import usable_score
-from metawright.strategies.surrogate import (
-    KernelProcess,
-    RankingEnsemble,
-    Surrogate,
-    TreeEnsemble,
-    normal_ranks,
-)
+from metawright.strategies.surrogate import Surrogate, normal_ranks
 
 __all__ = ["ACQUISITIONS", "SURROGATES", "Features", "Predictor"]
 
@@ -32,12 +27,12 @@ Features = Callable[[Design], Sequence[float]]
 Rows: TypeAlias = NDArray[np.float64]
 Acquisition = Callable[[Rows, Rows, float, torch.Generator], Rows]
 
-SURROGATES: Mapping[str, Callable[[], Surrogate]] = {
-    "kernel": KernelProcess,
-    "trees": TreeEnsemble,
-    "ranking": RankingEnsemble,
+SURROGATES: Mapping[str, str] = {
+    "kernel": "metawright.strategies.surrogate:KernelProcess",
+    "trees": "metawright.strategies.trees:TreeEnsemble",
+    "ranking": "metawright.strategies.surrogate:RankingEnsemble",
 }
-"""Surrogates by name."""
+"""Surrogates by name, named by text, so that scikit-learn is loaded for the trees alone."""
 
 
 def _improvement(mean: Rows, deviation: Rows, best: float, rng: torch.Generator) -> Rows:
@@ -237,7 +232,7 @@ class Predictor:
             own = (self._further(rows) - middle) / spread
             return np.hstack([self._pool.vectors(rows), own])
 
-        model = SURROGATES[self.surrogate]()
+        model: Surrogate = load(SURROGATES[self.surrogate])()
         model.fit(columns(known), worths, rng)
 
         def value(rows: Rows) -> Rows:

@@ -1,8 +1,8 @@
 """Surrogates: cheap models of what a design is worth, with how unsure they are.
 
 Each is fitted to vectors and worths, and predicts a mean and a standard deviation. They differ in
-kind: a Gaussian process in closed form, a forest of random trees, and an ensemble of networks
-that learn only which of two designs is better.
+kind: a Gaussian process in closed form, and an ensemble of networks that learn only which of two
+designs is better; `trees.py` has a forest of random trees.
 """
 
 from typing import NamedTuple, Protocol, TypeAlias
@@ -14,7 +14,7 @@ from scipy.special import expit, ndtri
 
 from metawright import rng as streams
 
-__all__ = ["KernelProcess", "RankingEnsemble", "Surrogate", "TreeEnsemble", "normal_ranks"]
+__all__ = ["KernelProcess", "RankingEnsemble", "Surrogate", "Vectors", "normal_ranks"]
 
 Vectors: TypeAlias = NDArray[np.float64]
 
@@ -98,35 +98,6 @@ class KernelProcess:
         return turned @ weights, np.sqrt(variance * left)
 
 
-class TreeEnsemble:
-    """Extremely randomised trees; their disagreement is the deviation.
-
-    Arguments:
-        trees: how many.
-
-    References:
-        Extremely Randomized Trees, Geurts, Ernst and Wehenkel, 2006,
-        https://doi.org/10.1007/s10994-006-6226-1
-    """
-
-    def __init__(self, trees: int = 60) -> None:
-        self.trees = trees
-
-    def fit(self, vectors: Vectors, worths: Vectors, rng: torch.Generator) -> None:
-        """Grows the trees to single designs."""
-        from sklearn.ensemble import ExtraTreesRegressor  # loads for a second
-
-        seed = streams.integer(rng, 2**31)
-        # A third of the entries a split: trees that look at all of them agree too much.
-        self._forest = ExtraTreesRegressor(self.trees, max_features=0.33, random_state=seed)
-        self._forest.fit(vectors, worths)
-
-    def predict(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
-        """Mean and deviation over the trees."""
-        single = np.stack([tree.predict(vectors) for tree in self._forest.estimators_])
-        return single.mean(0), single.std(0) + 1e-6
-
-
 class RankingEnsemble:
     r"""Networks that learn which of two designs is better; the loss is $\log(1 + e^{f(y) - f(x)})$
     where x is.
@@ -176,7 +147,8 @@ class RankingEnsemble:
             wrong = expit(-differences @ last)
             slope = differences.T @ wrong - self.decay * last
             bend = (differences * (wrong * (1 - wrong))[:, None]).T @ differences
-            last += np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
+            step: Vectors = np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
+            last = last + step
         return last
 
 
