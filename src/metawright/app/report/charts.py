@@ -107,7 +107,7 @@ def intervals(
 ) -> Picture:
     """Accuracies (without `percents` other numbers) with their 95 % intervals, one under the
     other."""
-    label = min(max(len(row.name) for row in rows) * 7.2 + 16, width * 0.42)
+    label = min(max(len(row.name) for row in rows) * 7.8 + 16, width * 0.45)
     height = 36.0 * len(rows) + 40
     lows = [row.low if row.low is not None else row.accuracy for row in rows]
     highs = [row.high if row.high is not None else row.accuracy for row in rows]
@@ -133,7 +133,7 @@ def intervals(
             Text(
                 label - 12,
                 y,
-                short(row.name, int((label - 12) / (8.0 if row.own else 7.2))),
+                short(row.name, int((label - 12) / (8.2 if row.own else 7.6))),
                 13,
                 "ink",
                 "end",

@@ -79,7 +79,7 @@ def test_what_a_reader_asks_is_answered(searched: Searched) -> None:
         "of them failed",
         "best of 6 random designs",
         "really beats its runner-up with a probability of 91 %",
-        "+1.0 points (95 %: -0.2 points to +2.2 points), from 3 pairs of trainings",
+        "by 1.0 points (95 %: -0.2 points to +2.2 points, + is better), from 3 pairs of trainings",
         "expected best of 18 designs",
         "best of 4; 1 of them beat it",
         "standard deviation 11.0 points, of 6 random designs",

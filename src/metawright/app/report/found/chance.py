@@ -124,8 +124,10 @@ def _confidence(facts: SearchFacts) -> str:
     sure = percent(found.get("probability"), 0)
     words = f"The chosen design really beats its runner-up with a probability of {sure}"
     if all(known(found.get(key)) for key in ("difference", "low", "high")):
-        gap, low, high = (gap_words(name, found[key]) for key in ("difference", "low", "high"))
-        words += f": on average the difference is {gap} (95 %: {low} to {high})"
+        low, high = (gap_words(name, found[key]) for key in ("low", "high"))
+        side = "better" if found["difference"] >= 0 else "worse"
+        gap = _spread(name, abs(found["difference"]))
+        words += f": on average it is {side} by {gap} (95 %: {low} to {high}, + is better)"
     if known(found.get("pairs")):
         words += f", from {found['pairs']} pairs of trainings with the same seed"
     return words + "."

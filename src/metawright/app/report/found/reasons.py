@@ -67,20 +67,21 @@ def _path(facts: SearchFacts) -> str:
 
 def _change(change: str, space: Space | None) -> str:
     """A change, with its decision as a reader wants it: "lr: 0.1 → 0.2"."""
-    found = re.match(r"(no )?([\w.]+)(.*)", change.replace(" -> ", " → "))
+    found = re.match(r"([\w.]+)(.*)", change.replace(" -> ", " → "))
     if found is None:
         return change
-    name = decision_words(found[2], space).replace(": ", " ")
-    if found[1]:
-        return f"no {name}"
-    return f"{name}: {found[3].removeprefix(':').strip()}"
+    name = decision_words(found[1], space).replace(": ", " ")
+    return f"{name}: {found[2].removeprefix(':').strip()}"
 
 
 def _changes(changes: Sequence[object], space: Space | None, *, first: bool) -> str:
     """What differs from the best before; many changes are folded."""
     if not changes:
         return "the first" if first else "nothing but the training"
-    told = [_change(str(change), space) for change in changes]
+    # What a decision was about that no longer counts says nothing beside the change that did it.
+    told = [_change(str(c), space) for c in changes if not str(c).startswith("no ")]
+    if not told:
+        return text("; ".join(str(change) for change in changes))
     shown_first = text("; ".join(told[:_CHANGES]))
     if len(told) <= _CHANGES:
         return shown_first

@@ -34,6 +34,7 @@ def design_parts(design: Mapping[str, Any], space: Space | None = None) -> dict[
     of a repeated one.
 
     Example:
+        >>> from metawright.spaces import Design
         >>> design_parts(Design({"stages": [{"width": 8, "skip": True}, {"width": 16}],
         ...     "optimiser": {"kind": "adam", "lr": 0.1}}))
         {'stages 1': 'width 8, skip yes', 'stages 2': 'width 16', 'optimiser': 'adam, lr 0.1'}
@@ -169,12 +170,12 @@ def _place(cell: Cell, path: Sequence[str]) -> str:
         return ".".join(path)
     node = int(found[1]) + cell.inputs
     if found[3] is None:
-        return f"what node {node} reads"
+        return f"node {node} reads"
     sets = source_sets(cell, node)
     if len(sets) == 1:
         return f"edge {sets[0][int(found[3])]}–{node}"
-    which = f" {int(found[3]) + 1}" if len(sets[0]) > 1 else ""
-    return f"node {node}, operation{which}"
+    which = f"op. {int(found[3]) + 1}" if len(sets[0]) > 1 else "operation"
+    return f"node {node} {which}"
 
 
 def _short(told: Sequence[str]) -> list[str]:
