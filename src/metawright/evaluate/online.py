@@ -4,7 +4,6 @@ Beside going on from where it was (`adapt_more`) stands the same learner adapted
 examples so far: what going on costs or brings is the difference.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from metawright.evaluate.fewshot import predict_alone
+from metawright.evaluate.regression import Measured, measured
 from metawright.learners.adapted import Adapted
 from metawright.learners.learner import Learner, accuracy
 from metawright.rng import fork
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSource
 
-__all__ = ["Estimate", "OnlineLearner", "OnlineScore", "Score", "evaluate_online"]
+__all__ = ["OnlineLearner", "OnlineScore", "Score", "evaluate_online"]
 
 Score = Callable[[Tensor, Tensor], float]
 """From outputs and answers of a task's query to one number."""
@@ -38,18 +38,6 @@ class OnlineLearner(Learner, Protocol):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over tasks, with half the width of its 95 % confidence interval (1.96 standard
-    deviations of a task's score over the root of the number of tasks)."""
-
-    mean: float
-    ci95: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.ci95:.3f}"
-
-
-@dataclass(frozen=True)
 class OnlineScore:
     """Scores after some examples of each task.
 
@@ -61,9 +49,9 @@ class OnlineScore:
     """
 
     examples: int
-    online: Estimate
-    anew: Estimate
-    difference: Estimate
+    online: Measured
+    anew: Measured
+    difference: Measured
 
 
 def evaluate_online(
@@ -111,9 +99,9 @@ def evaluate_online(
     return [
         OnlineScore(
             examples,
-            _estimate(table[:, column, 0]),
-            _estimate(table[:, column, 1]),
-            _estimate(table[:, column, 0] - table[:, column, 1]),
+            measured(table[:, column, 0].tolist()),
+            measured(table[:, column, 1].tolist()),
+            measured((table[:, column, 0] - table[:, column, 1]).tolist()),
         )
         for column, examples in enumerate(wanted)
     ]
@@ -174,8 +162,3 @@ def _squared_error(outputs: Tensor, answers: Tensor) -> float:
 def _rows(batch: Batch, rows: Tensor) -> Batch:
     rows = rows.to(batch.x.device)
     return Batch(batch.x[rows], batch.labels[rows])
-
-
-def _estimate(values: Tensor) -> Estimate:
-    spread = float(values.std()) if len(values) > 1 else math.inf
-    return Estimate(float(values.mean()), 1.96 * spread / math.sqrt(len(values)))

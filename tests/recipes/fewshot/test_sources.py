@@ -11,13 +11,14 @@ from metawright.errors import InputError, did_you_mean
 from metawright.recipes.asking import what_differs
 from metawright.recipes.fewshot.asked import Asked
 from metawright.recipes.fewshot.baselines import plain_learners
-from metawright.recipes.fewshot.folders import check_classes, kind_of_examples
+from metawright.recipes.fewshot.folders import check_classes
 from metawright.recipes.fewshot.judging import judge
 from metawright.recipes.fewshot.run import fewshot, load_fewshot
 from metawright.recipes.fewshot.settings import Settings, settings_for
 from metawright.recipes.fewshot.sources import open_sources, training_source
 from metawright.rng import stream
 from metawright.tasks import Split
+from metawright.tasks.contents import source_of
 
 CLASSES = [f"class {number}" for number in range(7)]
 
@@ -56,7 +57,7 @@ def test_texts_and_sounds_are_known_by_their_files(
 ) -> None:
     texts, sounds = write_texts(tmp_path / "texts"), write_sounds(tmp_path / "sounds")
     shapes = draw_shapes_in(tmp_path / "shapes", {"bar": 2, "ring": 2})
-    assert [kind_of_examples(path) for path in (texts, sounds, shapes)] == [
+    assert [source_of(path) for path in (texts, sounds, shapes)] == [
         "texts", "sounds", "images",
     ]  # fmt: skip
     for folder, features in ((texts, 1), (sounds, 2)):
@@ -77,7 +78,9 @@ def test_a_table_of_texts(tmp_path: Path) -> None:
     opened = open_sources(asked(tmp_path / "texts.csv"))
     assert opened.spec.source == "texts"
     (tmp_path / "notes.md").write_text("x")
-    with pytest.raises(InputError, match=r"is a file, but no table of texts \(.csv"):
+    with pytest.raises(
+        InputError, match=r"is a file that cannot be read: give a table of"
+    ):
         open_sources(asked(tmp_path / "notes.md"))
 
 

@@ -8,33 +8,12 @@ from pathlib import Path
 
 from metawright.errors import InputError
 from metawright.recipes.fewshot.asked import Asked
+from metawright.tasks.contents import source_of
 from metawright.tasks.folder import scan_classes
-from metawright.tasks.text_files import TABLES, read_texts
+from metawright.tasks.text_files import read_texts
 from metawright.tasks.waves import find_waves
 
-__all__ = ["check_classes", "class_count", "held_share", "kind_of_examples"]
-
-
-def kind_of_examples(path: Path) -> str:
-    """The source in `SOURCES` that reads such a folder or file: "images", "texts" or "sounds", by
-    the endings of what it holds.
-
-    Raises:
-        InputError: a file that is no table of texts.
-    """
-    if path.is_file():
-        if not path.name.lower().endswith(TABLES):
-            raise InputError(
-                f"'{path}' is a file, but no table of texts ({', '.join(TABLES)}): give one, or a "
-                "folder with one sub-folder of examples a class."
-            )
-        return "texts"
-    endings = {part.suffix.lower() for part in path.glob("*/*")}
-    endings |= {part.suffix.lower() for part in path.glob("*.txt")}
-    for ending, kind in ((".wav", "sounds"), (".txt", "texts")):
-        if ending in endings:
-            return kind
-    return "images"
+__all__ = ["check_classes", "class_count", "held_share"]
 
 
 def check_classes(path: Path, asked: Asked) -> None:
@@ -43,7 +22,7 @@ def check_classes(path: Path, asked: Asked) -> None:
     Raises:
         InputError: says how many there are, and how many are needed.
     """
-    kind = kind_of_examples(path)
+    kind = source_of(path)
     counts = _COUNTS[kind](path)
     held_share(path, len(counts), asked.ways)
     few = min(counts, key=lambda name: counts[name])
@@ -58,7 +37,7 @@ def check_classes(path: Path, asked: Asked) -> None:
 
 def class_count(path: Path) -> int:
     """How many classes there are; images are not opened."""
-    kind = kind_of_examples(path)
+    kind = source_of(path)
     if kind == "images":
         return sum(p.is_dir() and not p.name.startswith(".") for p in path.iterdir())
     return len(_COUNTS[kind](path))

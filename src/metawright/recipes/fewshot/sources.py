@@ -17,11 +17,12 @@ import torch
 from metawright.errors import InputError
 from metawright.lazy import load
 from metawright.recipes.fewshot.asked import Asked, is_own
-from metawright.recipes.fewshot.folders import class_count, held_share, kind_of_examples
+from metawright.recipes.fewshot.folders import class_count, held_share
 from metawright.recipes.fewshot.settings import Settings
 from metawright.rng import stream
 from metawright.tasks import SOURCES
 from metawright.tasks.classes import Episode, ImageClasses
+from metawright.tasks.contents import source_of
 from metawright.tasks.mixture import Mixture
 from metawright.tasks.task import Kind, Split, TaskSource, TaskSpec
 
@@ -107,7 +108,7 @@ def _open_folder(path: Path, wanted: Mapping[str, Any]) -> TaskSource:
     """Examples of the user's own; their classes are divided among the splits."""
     share = held_share(path, class_count(path), int(wanted["ways"]))
     own = {"root": path, "validation": share, "test": share}
-    return _made(load(SOURCES[kind_of_examples(path)]), {**wanted, **own})
+    return _made(load(SOURCES[source_of(path)]), {**wanted, **own})
 
 
 def _made(make: Any, wanted: Mapping[str, Any]) -> TaskSource:
