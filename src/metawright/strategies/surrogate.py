@@ -147,12 +147,12 @@ class RankingEnsemble:
             wrong = expit(-differences @ last)
             slope = differences.T @ wrong - self.decay * last
             bend = (differences * (wrong * (1 - wrong))[:, None]).T @ differences
-            step: Vectors = np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
-            last = last + step
+            last += np.linalg.solve(bend + self.decay * np.eye(len(last)), slope)
         return last
 
 
 def _distances(first: Vectors, second: Vectors) -> Vectors:
     """Squared distances, (first, second)."""
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
-    return np.maximum(squares, 0.0)
+    found: Vectors = np.maximum(squares, 0.0)
+    return found
