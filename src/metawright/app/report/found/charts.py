@@ -8,7 +8,7 @@ from metawright.app.measures import shown
 from metawright.app.report.drawing import Anchor, Area, Dot, Line, Picture, Rect, Role, Shape, Text
 from metawright.app.report.found.scale import Scale, scale
 from metawright.app.report.plot import BOTTOM, RIGHT, TOP, Frame, axes, legend
-from metawright.app.report.words import number, percent, short
+from metawright.app.report.words import number, percent
 
 __all__ = ["Bar", "Spot", "bars", "chance_chart", "scatter"]
 
@@ -259,7 +259,7 @@ def bars(
         told = percent(row.value) if percents else number(row.value)
         spread = f" ± {percent(row.spread)}" if row.spread and percents else ""
         shapes.append(
-            Text(label - 10, y, short(row.name, int((label - 12) / 7.1)), 12.5, "ink", "end")
+            Text(label - 10, y, _ending(row.name, int((label - 12) / 7.1)), 12.5, "ink", "end")
         )
         box = Rect(label, y - 8, max(length, 1.5), 16, colour, radius=2, opacity=0.85,
                    note=f"{row.name}: {told}{spread}")  # fmt: skip
@@ -273,6 +273,11 @@ def bars(
             length = max(length, ends[1] - label)
         shapes.append(Text(label + length + 8, y, told, 12, "muted"))
     return Picture(name, title, width, step * len(rows), tuple(shapes))
+
+
+def _ending(name: str, letters: int) -> str:
+    """At most so many letters of a name: its end, which says what is decided."""
+    return name if len(name) <= letters else "…" + name[len(name) - letters + 1 :].lstrip()
 
 
 def _fitting(

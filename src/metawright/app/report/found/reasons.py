@@ -86,7 +86,8 @@ def _changes(changes: Sequence[object], space: Space | None, *, first: bool) -> 
     if len(told) <= _CHANGES:
         return shown_first
     rest = items(told[_CHANGES:], "why")
-    more = f"<summary>{len(told) - _CHANGES} more changes</summary>"
+    left = len(told) - _CHANGES
+    more = f"<summary>{left} more {'change' if left == 1 else 'changes'}</summary>"
     return f"{shown_first}<details>{more}{rest}</details>"
 
 
