@@ -10,7 +10,7 @@ from PIL import Image
 
 from metawright.app.cli import build, run
 from metawright.app.commands import COMMANDS
-from metawright.app.commands.space import DATA
+from metawright.app.space_words import DATA
 from metawright.errors import InputError
 from metawright.models.architectures import ARCHITECTURES, network_blueprint
 from metawright.rng import stream

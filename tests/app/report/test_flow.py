@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from metawright.app.commands.space import DATA
 from metawright.app.report.architecture import architecture
 from metawright.app.report.flow import flow_of
 from metawright.app.report.layers import layer_words
+from metawright.app.space_words import DATA
 from metawright.models.architectures import ARCHITECTURES, network_blueprint
 from metawright.models.layers import assemble
 from metawright.rng import stream
