@@ -42,10 +42,15 @@ def read_run(run: Path, *, model: bool = True) -> dict[str, Any]:
             f"The run '{run}' has format {told['format']}, but this metawright reads format "
             f"{_FORMAT}: use the metawright that made it, or generate again."
         )
-    if model and "kind" in told:
+    if model and str(told.get("kind", "")).startswith("fewshot"):
         raise InputError(
             f"'{run}' is a few-shot run: its learner adapts to tasks of its kind, from Python, by "
             "`metawright.load_fewshot` (docs/fewshot.md)."
+        )
+    if model and told.get("kind") == "search" and not (run / "model.json").is_file():
+        raise InputError(
+            f"The run '{run}' has no network to use: it is not done, its designs are no networks, "
+            "or they are your own (then `metawright.load_found` loads it from Python)."
         )
     if model and not (run / "model.json").is_file():
         raise InputError(

@@ -67,6 +67,11 @@ def predict_paths(
     read_run(Path(run))
     files = image_files([Path(path) for path in paths])
     model = load_model(Path(run))
+    if len(model.spec.features) != 3:
+        raise InputError(
+            f"The model of '{run}' takes examples of shape {model.spec.features}, not images: use "
+            "it from Python (`metawright.load_found`)."
+        )
     inputs: list[str] = []
     problems: list[str] = []
     parts: list[np.ndarray] = []

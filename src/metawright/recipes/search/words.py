@@ -83,11 +83,14 @@ def _against_random(told: Mapping[str, Any], asked: Asked) -> list[str]:
         ]
     count = min(len(random["expected"]), len(ours))
     gap = side * (ours[count - 1] - random["expected"][count - 1])
+    expected = value_words(name, random["expected"][count - 1])
+    place = "above" if gap > 0 else "below" if gap < 0 else "from"
+    each = "one design" if count == 1 else f"{count} designs"
     words = (
-        f"After {count} designs each, the strategy's best is {gap_words(name, gap)} from the "
-        f"expected best of random search ({value_words(name, random['expected'][count - 1])})"
+        f"After {each} each, the strategy's best lies {gap_words(name, abs(gap)).lstrip('+')} "
+        f"{place} the expected best of random search ({expected}); {len(ours)} designs of its own "
+        f"brought {value_words(name, ours[-1])}."
     )
-    words += f", and {len(ours)} designs of its own brought {value_words(name, ours[-1])}."
     verdict = "Up to there the search was not better than drawing at random." if gap <= 0 else ""
     mean = controls["mean_design"]
     typical = (
