@@ -137,6 +137,12 @@ def test_the_chosen_point_follows_the_rule() -> None:
     archive.tell([trial(0, 1.0, 100), trial(1, 0.9, 20), trial(2, 0.5, 10), trial(3, 0.0, 0)])
     assert archive.choose().id == archive.choose("best").id == "0"
     assert archive.choose("knee").id == "1"
+    decades = Archive(TWO)
+    decades.tell([trial(0, 1.0, 10_000), trial(1, 0.98, 1_000), trial(2, 0.5, 100)])
+    # 0.98 - 0.5 of 0.5 and one of two decades: 0.96 + 0.5 beside 1 for either end.
+    assert decades.choose("knee").id == "1"
+    decades.tell([trial(3, 0.6, 150)])  # 0.2 + 0.91: a little better than the ends
+    assert decades.choose("knee").id == "1"
     assert archive.choose({"parameters": 1}).id == "3"
     assert archive.choose({"accuracy": 1, "parameters": 0.1}).id == "0"
     with pytest.raises(InputError, match="names among accuracy, parameters"):

@@ -166,9 +166,11 @@ class Archive:
 
         Arguments:
             rule: "best" takes the best in the first objective (ties: in the second, and so on);
-                "knee" the one nearest to the ideal, that is to the best of every objective at
-                once, each scaled to its range on the front; weights by the name of the objective
-                (0 for those left out) the largest weighted sum on the same scale.
+                "knee" the one that bulges out most: with the largest sum over the objectives, each
+                scaled to its range on the front (for two, the farthest from the line between the
+                ends); costs, which often span decades, count by their logarithm. Weights by the
+                name of the objective (0 for those left out): the largest weighted sum on that
+                scale.
 
         Raises:
             InputError: no trial keeps the constraints (the sentence names the one that came
@@ -177,18 +179,29 @@ class Archive:
         if not self._front:
             raise InputError(self._nothing())
         points = sorted(self._front, reverse=True)
-        values = np.array(points)
-        span = values.max(axis=0) - values.min(axis=0)
-        lost = (values.max(axis=0) - values) / np.where(span > 0, span, 1)
+        lost = self._lost(points)
         if rule == "best":
             index = 0
         elif rule == "knee":
-            index = int(np.argmin((lost**2).sum(axis=1)))
+            index = int(np.argmin(lost.sum(axis=1)))
         elif isinstance(rule, Mapping):
             index = int(np.argmin(lost @ self._weights(rule)))
         else:
             raise InputError(f"`rule` must be 'best', 'knee' or weights, but got {rule!r}.")
         return self._front[points[index]]
+
+    def _lost(self, points: Sequence[tuple[float, ...]]) -> _Points:
+        """By how much each point falls short of the best in each objective: 0 to 1 on the front.
+
+        An objective of which less is better counts by its logarithm where it is above 0.
+        """
+        values = np.array(points)
+        for column, wanted in enumerate(self.objectives):
+            if not wanted.maximise and (values[:, column] < 0).all():
+                values[:, column] = -np.log(-values[:, column])
+        span = values.max(axis=0) - values.min(axis=0)
+        lost: _Points = (values.max(axis=0) - values) / np.where(span > 0, span, 1)
+        return lost
 
     def _weights(self, rule: Mapping[str, float]) -> _Points:
         names = [wanted.name for wanted in self.objectives]
