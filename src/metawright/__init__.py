@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from metawright.lazy import attributes, load
 
 if TYPE_CHECKING:
-    from metawright.app.report import write_report as report
+    from metawright.app.report.any_run import write_run_report as report
     from metawright.engine.budget import Budget
     from metawright.errors import BusyError, InputError, MetawrightError, VersionError
     from metawright.generators.bundle import Bundle, load_bundle
@@ -68,7 +68,7 @@ _VERBS = {
     "generate": "metawright.recipes.verbs:generate",
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
-    "report": "metawright.app.report:write_report",
+    "report": "metawright.app.report.any_run:write_run_report",
     "search": "metawright.recipes.search.search:search",
 }
 _get = attributes(

@@ -20,18 +20,7 @@ def report(
     """Write the report of a run: a page that needs no other file, and its pictures."""
     from metawright.recipes.inputs import read_run
 
-    kind = read_run(run, model=False).get("kind")
-    if kind == "search":
-        from metawright.app.report.found.page import write_search_report
+    read_run(run, model=False)  # a wrong path is refused before torch loads
+    from metawright.app.report.any_run import write_run_report
 
-        typer.echo(write_search_report(run, pictures=pictures))
-        return
-    if kind is not None:
-        from metawright.app.report.fewshot.page import write_fewshot_report
-
-        typer.echo(write_fewshot_report(run))
-        return
-    read_run(run)
-    from metawright.app.report import write_report
-
-    typer.echo(write_report(run, pictures=pictures))
+    typer.echo(write_run_report(run, pictures=pictures))

@@ -19,7 +19,6 @@ from metawright.recipes.search.asked import (
     parse_amount,
     usual_workers,
 )
-from metawright.recipes.search.check import check_problem, is_table
 
 if TYPE_CHECKING:
     from metawright.recipes.search.found import Found
@@ -98,6 +97,9 @@ def search(
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:
     """Search a space for the best design on your data, and say how sure that is."""
+    # NumPy and Pillow load from here on.
+    from metawright.recipes.search.check import check_problem, is_table
+
     goals = tuple(part.strip() for part in objective.split(",") if part.strip())
     most = {
         "parameters": max_params, "flops": max_flops, "latency": max_latency, "bytes": max_bytes

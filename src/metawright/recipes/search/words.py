@@ -27,6 +27,10 @@ def gap_words(name: str, value: float) -> str:
     return f"{100 * value:+.1f} points" if name in _SHARES else f"{value:+.3g}"
 
 
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def sentences(told: Mapping[str, Any], asked: Asked, best: Trial, kept: Trial) -> list[str]:
     """What `summary` found, the most important first."""
     name = told["measure"]["name"]
@@ -50,7 +54,7 @@ def _test(told: Mapping[str, Any]) -> str:
     own, *others = test["rows"]
     name = test["measure"]
     words = f"On {test['examples']} examples that nothing was chosen by: "
-    words += f"{name} {value_words(name, own['value'])}"
+    words += f"{_plain(name)} {value_words(name, own['value'])}"
     if own["low"] is not None:
         low, high = (value_words(name, own[end]) for end in ("low", "high"))
         words += f" (95 %: {low} to {high})"
@@ -65,7 +69,7 @@ def _longer(name: str, best: Trial, kept: Trial) -> str:
     if before is None or after is None:
         return ""
     return (
-        f"Trained {kept.evidence['stretch']:.3g} times longer than during the search: {name} "
+        f"Trained {kept.evidence['stretch']:.3g} times longer than during the search: {_plain(name)} "
         f"{value_words(name, before)} became {value_words(name, after)} on the validation part."
     )
 
@@ -94,7 +98,7 @@ def _against_random(told: Mapping[str, Any], asked: Asked) -> list[str]:
     verdict = "Up to there the search was not better than drawing at random." if gap <= 0 else ""
     mean = controls["mean_design"]
     typical = (
-        f"A design drawn at random has {name} {value_words(name, mean['value'])} on average "
+        f"A design drawn at random has {_plain(name)} {value_words(name, mean['value'])} on average "
         f"({mean['count']} designs)."
         if mean
         else ""
@@ -139,9 +143,11 @@ def _rival(told: Mapping[str, Any]) -> str:
         if seeds
         else ""
     )
+    lead = gap_words(name, abs(found["difference"])).lstrip("+")
+    verb = "it beats its rival by" if found["difference"] >= 0 else "it falls behind its rival by"
     return (
-        f"With {found['pairs']} further seeds each it beats its rival by "
-        f"{gap_words(name, found['difference'])}: {100 * found['probability']:.0f} % sure{noise}."
+        f"With {found['pairs']} further seeds each {verb} {lead}; that it is really the better "
+        f"one is {100 * found['probability']:.0f} % sure{noise}."
     )
 
 
@@ -149,7 +155,7 @@ def _why(told: Mapping[str, Any]) -> str:
     rows = told["importance"][:3]
     if not rows:
         return ""
-    parts = [f"{one['decision']} ({100 * one['share']:.0f} %)" for one in rows]
+    parts = [f"{_decision(one['decision'])} ({100 * one['share']:.0f} %)" for one in rows]
     return f"The decisions that mattered most: {', '.join(parts)}."
 
 
@@ -159,6 +165,12 @@ def _robust(told: Mapping[str, Any]) -> str:
         return ""
     worst = min((name for name in found if name != "clean"), key=lambda name: found[name])
     return (
-        f"Examples with {worst} cost it most: {100 * found['clean']:.1f} % becomes "
+        f'It bears "{worst}" least: accuracy {100 * found["clean"]:.1f} % becomes '
         f"{100 * found[worst]:.1f} %."
     )
+
+
+def _decision(name: str) -> str:
+    """A decision without the halves of a design: "optimiser adam lr"."""
+    words = name.removeprefix("architecture.").removeprefix("training.")
+    return words.replace(".", " ").replace("_", " ")
