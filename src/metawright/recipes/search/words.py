@@ -69,7 +69,7 @@ def _longer(name: str, best: Trial, kept: Trial) -> str:
     if before is None or after is None:
         return ""
     return (
-        f"Trained {kept.evidence['stretch']:.3g} times longer than during the search: {_plain(name)} "
+        f"Trained {kept.evidence['stretch']:.3g} times longer than in the search: {_plain(name)} "
         f"{value_words(name, before)} became {value_words(name, after)} on the validation part."
     )
 
@@ -98,8 +98,8 @@ def _against_random(told: Mapping[str, Any], asked: Asked) -> list[str]:
     verdict = "Up to there the search was not better than drawing at random." if gap <= 0 else ""
     mean = controls["mean_design"]
     typical = (
-        f"A design drawn at random has {_plain(name)} {value_words(name, mean['value'])} on average "
-        f"({mean['count']} designs)."
+        f"A design drawn at random has {_plain(name)} {value_words(name, mean['value'])} on "
+        f"average ({mean['count']} designs)."
         if mean
         else ""
     )
