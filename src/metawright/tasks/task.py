@@ -11,15 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from metawright.tasks.kind import Kind
+
 __all__ = ["Batch", "Kind", "Split", "Task", "TaskSource", "TaskSpec"]
-
-
-class Kind(StrEnum):
-    """What is asked of a model."""
-
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-    CONTROL = "control"
 
 
 class Split(StrEnum):
