@@ -1,0 +1,6 @@
+"""Tables: columns of any kind as numbers, and fitted pipelines that can be saved."""
+
+from metawright.models.tables.preparation import Preparation, Prepared, fit_preparation
+from metawright.models.tables.state import State
+
+__all__ = ["Preparation", "Prepared", "State", "fit_preparation"]
