@@ -13,7 +13,7 @@ from cells import Tell
 from metawright.evaluate.evaluator import Evaluation
 from metawright.evaluate.tabular import Table, table
 from metawright.evaluate.tabular.nasbench201 import DATA_SETS
-from metawright.evaluate.tabular.nasbench_graph import GRAPHS
+from metawright.evaluate.tabular.nasbench_graph import GRAPHS, canonical
 from metawright.evaluate.tabular.perceptrons import HPOBENCH, HPOLIB
 from metawright.lazy import load
 from metawright.rng import integer, stream
@@ -83,7 +83,7 @@ def _column(found: Table) -> Any:
 
 def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: Any) -> list[float]:
     if method == "predictor":
-        options = {"same": found.row} | options
+        options = _knowledge(found) | options
     search = load(STRATEGIES[method])(found.space, rng=stream(repeat, "search"), **options)
     values = []
     for number in range(most):
@@ -93,6 +93,11 @@ def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: A
         search.tell([Trial(str(number), found.task, design, scores)])
         values.append(-np.inf if value != value else value)
     return values
+
+
+def _knowledge(found: Table) -> dict[str, Any]:
+    """What is known of a space beside its decisions: which designs are equal."""
+    return {"canonical": canonical} if found.task.startswith("nasbench-graph") else {}
 
 
 def _mutate_best(found: Table, most: int, repeat: int) -> list[float]:
@@ -169,7 +174,7 @@ def _with_experience(found: Table, most: int, repeat: int, *, modelled: bool) ->
     warm = sorted(drawn, key=lambda design: -rank(design)[0])[:10]
     options: dict[str, Any] = {"warm_start": warm}
     if modelled:
-        options |= {"features": rank, "candidates": 300, "same": found.row}
+        options |= {"features": rank, "candidates": 300}
     return _by_strategy("predictor" if modelled else "evolution", found, most, repeat, **options)
 
 

@@ -1,6 +1,6 @@
 """Predictor-guided search: a surrogate learns from what was tried, and says what to try next."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -94,16 +94,16 @@ class Predictor:
             best designs tried.
         acquisition: a row of `ACQUISITIONS`.
         candidates: among how many designs the acquisition is first maximised, at least 10, before
-            the best of them are changed; None: 1500, or 150 with `features`, which are asked for
-            each of them.
+            the best of them are changed; None: 1500, or 300 with `features` or `canonical`, which
+            are asked for each of them.
         most: to how many trials at most the surrogate is fitted, half of them the best, half the
             latest; at least 4.
         features: further columns of a design, which are brought to unit variance; None: none.
         features_weight: how much a standard deviation of a column counts, as a share of all
             decisions.
-        same: designs for which it gives the same are one design under several names, such as
-            networks with a node that does nothing; once one was tried, the model proposes no
-            other. None: all designs differ.
+        canonical: gives the one design that stands for all that are the same under other names,
+            such as networks with a node that does nothing; the model sees and proposes only these.
+            None: all designs differ.
         warm_start: designs to try first, the most promising one first.
 
     Raises:
@@ -143,10 +143,11 @@ class Predictor:
         most: int = 200,
         features: Features | None = None,
         features_weight: float = 0.2,
-        same: Callable[[Design], Hashable] | None = None,
+        canonical: Callable[[Design], Design] | None = None,
         warm_start: Sequence[Design] = (),
     ) -> None:
-        count = (1500 if features is None else 150) if candidates is None else candidates
+        quick = features is None and canonical is None
+        count = (1500 if quick else 300) if candidates is None else candidates
         for name, value, least in (
             ("initial", initial, 2),
             ("candidates", count, 10),
@@ -170,8 +171,9 @@ class Predictor:
         self.features_weight = features_weight
         self._ledger = Ledger(space, rng=rng, warm_start=warm_start)
         self._pool = Pool(space)
-        self.same = same
-        self._tried: set[Hashable] = set()
+        self.canonical = canonical
+        self._tried: set[Design] = set()
+        self._canonical_rows: dict[bytes, Rows] = {}
         self._known: dict[Design, Rows] = {}
         self._scored: list[_Scored] = []
 
@@ -187,7 +189,8 @@ class Predictor:
             self._note(trial.design)
             score = usable_score(trial, self.score)
             if score is not None:
-                self._scored.append(_Scored(score, self._pool.row(trial.design)))
+                rows = self._settled(self._pool.row(trial.design)[None])
+                self._scored.append(_Scored(score, rows[0]))
 
     def _propose(self) -> Design:
         rng = self._ledger.stream()
@@ -203,13 +206,20 @@ class Predictor:
         return design
 
     def _note(self, design: Design) -> None:
-        if self.same is not None:
-            self._tried.add(self.same(design))
+        self._tried.add(self.canonical(design) if self.canonical else design)
 
-    def _new(self, design: Design) -> bool:
-        if self._ledger.seen(design):
-            return False
-        return self.same is None or self.same(design) not in self._tried
+    def _settled(self, rows: Rows) -> Rows:
+        """The rows of the designs that stand for these."""
+        if self.canonical is None:
+            return rows
+        found = []
+        for row in rows:
+            key = row.tobytes()
+            if key not in self._canonical_rows:
+                design = self.canonical(self._pool.design(row))
+                self._canonical_rows[key] = self._pool.row(design)
+            found.append(self._canonical_rows[key])
+        return np.stack(found)
 
     def _guided(self, rng: torch.Generator) -> Design | None:
         """The best candidate not seen yet; None if there is none."""
@@ -218,7 +228,7 @@ class Predictor:
         parents = np.stack([self._scored[index].row for index in order[:_PARENTS]])
         third = self.candidates // 3
         if self.surrogate == "random":
-            return self._first_unseen(self._pool.change(parents[:10], third, draw))
+            return self._first_unseen(self._settled(self._pool.change(parents[:10], third, draw)))
         kept = [self._scored[index] for index in self._kept(order)]
         worths = normal_ranks(np.array([each.score for each in kept]))
         if not worths.any():  # all scores are equal, and nothing can be learned
@@ -240,11 +250,11 @@ class Predictor:
             return ACQUISITIONS[self.acquisition](mean, deviation, float(worths.max()), rng)
 
         changed = self._pool.change(parents, third, draw)
-        rows = np.concatenate([self._pool.draw(2 * third, draw), changed])
+        rows = self._settled(np.concatenate([self._pool.draw(2 * third, draw), changed]))
         values = value(rows)
         for _ in range(_ROUNDS):
             tops = rows[np.argsort(-values, kind="stable")[:_PARENTS]]
-            more = self._pool.change(tops, third // 2, draw)
+            more = self._settled(self._pool.change(tops, third // 2, draw))
             rows, values = np.concatenate([rows, more]), np.concatenate([values, value(more)])
         return self._first_unseen(rows[np.argsort(-values, kind="stable")])
 
@@ -258,7 +268,8 @@ class Predictor:
 
     def _first_unseen(self, rows: Rows) -> Design | None:
         designs = (self._pool.design(row) for row in rows)
-        return next((design for design in designs if self._new(design)), None)
+        new = (each for each in designs if each not in self._tried and not self._ledger.seen(each))
+        return next(new, None)
 
     def _further(self, rows: Rows) -> Rows:
         """The user's columns (rows, columns) of each row."""

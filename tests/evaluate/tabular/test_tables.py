@@ -14,7 +14,7 @@ import pytest
 from metawright.errors import InputError, MetawrightError
 from metawright.evaluate.tabular import TABLES, LCBench, Table, table
 from metawright.evaluate.tabular.nasbench201 import DEVICES, forms, nasbench201
-from metawright.evaluate.tabular.nasbench_graph import LINKS, OPERATIONS, form
+from metawright.evaluate.tabular.nasbench_graph import LINKS, OPERATIONS, canonical, form
 from metawright.rng import stream
 from metawright.spaces import Choice, Design, Record, count, grid
 from metawright.spaces.draw import sample
@@ -140,11 +140,13 @@ def test_a_graph_network_by_hand(data: Path) -> None:
     assert given.scores["accuracy"] == pytest.approx(arrays["cora"][row, 0])
     # The branches in the other order.
     turned = Design({"links": "0012", "operations": ("fc", "sage", "arma", "gcn")})
+    assert canonical(turned) == canonical(design) in (design, turned)
     assert table("nasbench-graph/cora")(turned).evidence["row"] == row
 
 
 def test_a_network_of_skips_has_no_result() -> None:
     design = Design({"links": "0123", "operations": ("skip",) * 4})
+    assert canonical(design) == design
     with pytest.raises(MetawrightError, match="nasbench-graph/cora has no result for Design"):
         table("nasbench-graph/cora")(design)
 

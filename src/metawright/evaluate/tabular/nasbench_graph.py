@@ -14,10 +14,11 @@ import numpy as np
 
 from metawright.errors import InputError
 from metawright.evaluate.tabular.table import Table
+from metawright.spaces.design import Design
 from metawright.spaces.space import Choice, Point, Record, Repeat
 from metawright.tasks.data_folder import data_file, read_arrays
 
-__all__ = ["GRAPHS", "LINKS", "OPERATIONS", "form", "nasbench_graph", "space"]
+__all__ = ["GRAPHS", "LINKS", "OPERATIONS", "canonical", "form", "nasbench_graph", "space"]
 
 GRAPHS = (
     "arxiv", "citeseer", "computers", "cora", "cs", "photo", "physics", "pubmed", "proteins",
@@ -71,6 +72,18 @@ def nasbench_graph(graph: str = "cora", *, root: Path | str | None = None) -> Ta
     )
 
 
+def canonical(design: Design, *, root: Path | str | None = None) -> Design:
+    """The design by which the table names all that are equal to this one; itself where the table
+    has none of them.
+
+    Raises:
+        InputError: there is no file, as in `nasbench_graph`.
+    """
+    path = data_file(root, "nas", "nas_bench_graph_light.npz")
+    row = _rows(path).get(form(design["links"], design["operations"]))
+    return design if row is None else _designs(path)[row]
+
+
 def form(links: str, operations: tuple[str, ...]) -> Tree:
     """What all equal networks have in common: the tree without the skips that change nothing,
     its branches in order.
@@ -105,15 +118,22 @@ def _idle(node: int, reads: dict[int, int], operations: tuple[str, ...]) -> bool
 
 
 @lru_cache(maxsize=2)
-def _rows(path: Path) -> dict[Tree, int]:
-    """The row of each form. A row is named by a number: the tree, then a digit an operation."""
+def _designs(path: Path) -> list[Design]:
+    """The design of each row. A row is named by a number: the tree, then a digit an operation."""
     (names,) = read_arrays(path, ["hash"])
-    found = {}
-    for row, name in enumerate(names.tolist()):
+    found = []
+    for name in names.tolist():
         tree, *digits = list(f"{int(name):05}")
         operations = tuple(OPERATIONS[int(digit)] for digit in digits)
-        found[form(LINKS[int(tree)], operations)] = row
+        found.append(Design({"links": LINKS[int(tree)], "operations": operations}))
     return found
+
+
+@lru_cache(maxsize=2)
+def _rows(path: Path) -> dict[Tree, int]:
+    """The row of each form."""
+    rows = enumerate(_designs(path))
+    return {form(design["links"], design["operations"]): row for row, design in rows}
 
 
 def _row(rows: dict[Tree, int], point: Point) -> int | None:
