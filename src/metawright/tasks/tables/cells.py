@@ -133,9 +133,13 @@ def own_decimal(distinct: Sequence[str], decimal: str) -> str:
     """The decimal mark of one column: its own cells know better than the table.
 
     Example:
-        >>> own_decimal(["1,5", "2,25"], "."), own_decimal(["1.5"], ","), own_decimal(["1,234"], ".")
-        (',', '.', '.')
+        >>> own_decimal(["1,5", "2,25"], "."), own_decimal(["1,234"], ".")
+        (',', '.')
+        >>> own_decimal(["1.5"], ","), own_decimal(["1.500", "2"], ",")
+        ('.', ',')
     """
+    if not any("," in text or (decimal == "," and "." in text) for text in distinct):
+        return decimal
     bare = [_SIGNS.sub("", text) for text in distinct]
     if decimal == ".":
         surely = any(_SURE_COMMA.fullmatch(text) for text in bare)
@@ -147,7 +151,18 @@ def own_decimal(distinct: Sequence[str], decimal: str) -> str:
 
 def numbers(distinct: Sequence[str], decimal: str) -> np.ndarray:
     """The numbers of texts, NaN where one is none."""
-    return np.array([read_number(text, decimal) for text in distinct], np.float64)
+    plain = pandas.Series(distinct, dtype=object)
+    if decimal == ",":
+        plain = pandas.Series([_pointed(text) for text in distinct], dtype=object)
+    values = pandas.to_numeric(plain, errors="coerce").to_numpy(np.float64).copy()
+    for index in np.flatnonzero(np.isnan(values)):  # the quick way is strict
+        values[index] = read_number(distinct[index], decimal)
+    return values
+
+
+def _pointed(text: str) -> str:
+    """A decimal comma as a point; "" where points may stand between thousands."""
+    return "" if "." in text else text.replace(",", ".")
 
 
 def date_form(distinct: Sequence[str]) -> tuple[str, float]:

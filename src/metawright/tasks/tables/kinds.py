@@ -61,12 +61,12 @@ def typed(
     if read.cells:
         some = ", ".join(f"'{_cut(text)}'" for text in read.lost[:3])
         more = ", ..." if read.lost[3:] else ""
-        told.append(Finding(name, "mixed",
-            f"Column '{name}' was read as {kind}s; {rows(read.cells, 'cell')} that "
-            f"{'is' if read.cells == 1 else 'are'} none ({some}{more}) count as missing."))  # fmt: skip
+        count = "counts" if read.cells == 1 else "count"
+        sentence = f"{rows(read.cells, 'cell')} of no {kind} ({some}{more}) {count} as missing."
+        told.append(Finding(name, "mixed", f"Column '{name}' was read as {kind}s; {sentence}"))
     if read.infinite:
-        told.append(Finding(name, "infinite",
-            f"Column '{name}' is infinite in {rows(read.infinite)}: counted as missing."))  # fmt: skip
+        sentence = f"Column '{name}' is infinite in {rows(read.infinite)}: counted as missing."
+        told.append(Finding(name, "infinite", sentence))
     return Column(name, kind, True, why, missing, distinct, read.form), read, told
 
 

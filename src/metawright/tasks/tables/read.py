@@ -75,10 +75,8 @@ def _separated(path: Path, stored: bytes) -> Frame:
     table = parse(path, text)
     if table.columns and not table.columns[0]:
         raise InputError(f"'{path}' has a line of names only: add at least one row.")
-    data = pandas.DataFrame(
-        {name: np.array(cells, object) for name, cells in zip(table.names, table.columns, strict=True)},
-        dtype=object,
-    )  # fmt: skip
+    columns = [np.array(cells, object) for cells in table.columns]
+    data = pandas.DataFrame(dict(zip(table.names, columns, strict=True)), dtype=object)
     notes = []
     if not encoding.startswith("utf-8"):
         notes.append(f"The file is not in UTF-8: it was read as {encoding}.")

