@@ -1,4 +1,4 @@
-"""Classical pipelines of the space `pipelines`, as scikit-learn's estimators.
+"""Classical models of the spaces `pipelines` and `tables`, as scikit-learn's estimators.
 
 scikit-learn is loaded when the first pipeline is made: it loads longer than many of them take.
 """
@@ -6,10 +6,11 @@ scikit-learn is loaded when the first pipeline is made: it loads longer than man
 from collections.abc import Mapping
 from typing import Any
 
+from metawright.errors import MissingExtraError
 from metawright.lazy import load
 from metawright.spaces.design import Design
 
-__all__ = ["numbers_held", "pipeline"]
+__all__ = ["estimator", "numbers_held", "pipeline"]
 
 _SCALERS = {
     "standard": "sklearn.preprocessing:StandardScaler",
@@ -20,6 +21,10 @@ _SCALERS = {
 _MODELS = {
     "logistic": ("sklearn.linear_model:LogisticRegression", None),
     "ridge": ("sklearn.linear_model:RidgeClassifier", "sklearn.linear_model:Ridge"),
+    "elastic_net": (
+        "sklearn.linear_model:LogisticRegression",
+        "sklearn.linear_model:ElasticNet",
+    ),
     "neighbours": (
         "sklearn.neighbors:KNeighborsClassifier",
         "sklearn.neighbors:KNeighborsRegressor",
@@ -40,6 +45,8 @@ _MODELS = {
         "sklearn.ensemble:HistGradientBoostingRegressor",
     ),
     "mlp": ("sklearn.neural_network:MLPClassifier", "sklearn.neural_network:MLPRegressor"),
+    "lightgbm": ("lightgbm:LGBMClassifier", "lightgbm:LGBMRegressor"),
+    "catboost": ("catboost:CatBoostClassifier", "catboost:CatBoostRegressor"),
 }
 """For classes and for numbers."""
 
@@ -58,18 +65,59 @@ def pipeline(design: Design, *, regression: bool, examples: int, features: int, 
     if design["reduction"]["kind"] == "pca":
         share = design["reduction"]["share"]
         parts.append(load("sklearn.decomposition:PCA")(share, svd_solver="full"))
-    model = design["model"]
+    parts.append(
+        estimator(
+            design["model"], regression=regression, examples=examples, features=features, seed=seed
+        )
+    )
+    return load("sklearn.pipeline:make_pipeline")(*parts)
+
+
+def estimator(
+    model: Mapping[str, Any], *, regression: bool, examples: int, features: int, seed: int
+) -> Any:
+    """The estimator of a model's part of a design, not yet fitted; it works on one thread.
+
+    Arguments:
+        examples, features: what it will be fitted on; a few settings hang on them.
+
+    Raises:
+        MissingExtraError: the model comes with an extra that is not installed.
+    """
     kind = model["kind"]
     target = _MODELS[kind][regression]
-    assert target is not None  # the space for regression leaves these out
-    parts.append(load(target)(**_settings(model, seed, examples, features)))
-    if regression and kind in ("svm", "mlp"):
+    assert target is not None  # the spaces for regression leave these out
+    if kind == "elastic_net":
+        made = load(target)(**_elastic(model, regression, examples, seed))
+    elif kind in _BOOSTED:
+        made = _boosted(kind, target)(**_settings(model, seed, examples, features))
+    else:
+        made = load(target)(**_settings(model, seed, examples, features))
+    if regression and kind in ("svm", "mlp", "elastic_net"):
         # Their settings are meant for targets on a common scale.
         scaler = load(_SCALERS["standard"])()
-        parts[-1] = load("sklearn.compose:TransformedTargetRegressor")(
-            parts[-1], transformer=scaler
-        )
-    return load("sklearn.pipeline:make_pipeline")(*parts)
+        return load("sklearn.compose:TransformedTargetRegressor")(made, transformer=scaler)
+    return made
+
+
+_BOOSTED = ("lightgbm", "catboost")
+
+
+def _boosted(package: str, target: str) -> Any:
+    try:
+        return load(target)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(package, "boost") from error
+
+
+def _elastic(
+    model: Mapping[str, Any], regression: bool, examples: int, seed: int
+) -> dict[str, Any]:
+    own = {"l1_ratio": model["sparsity"], "random_state": seed, "tol": 1e-3}
+    if regression:
+        return own | {"alpha": model["penalty"], "max_iter": 2000}
+    # The same penalty beside the mean loss; scikit-learn's is beside the sum.
+    return own | {"C": 1 / (model["penalty"] * examples), "solver": "saga", "max_iter": 200}
 
 
 def _settings(model: Mapping[str, Any], seed: int, examples: int, features: int) -> dict[str, Any]:
@@ -100,36 +148,68 @@ def _settings(model: Mapping[str, Any], seed: int, examples: int, features: int)
                 "max_iter": model["rounds"],
                 "max_leaf_nodes": model["leaves"],
                 "l2_regularization": model["penalty"],
+                "min_samples_leaf": model.get("leaf", 20),
+                "max_features": model.get("features", 1.0),
                 "early_stopping": False,
                 "random_state": seed,
+            }
+        case "lightgbm":
+            return {
+                "learning_rate": model["lr"],
+                "n_estimators": model["rounds"],
+                "num_leaves": model["leaves"],
+                "min_child_samples": model["leaf"],
+                "colsample_bytree": model["features"],
+                "reg_lambda": model["penalty"],
+                "random_state": seed,
+                "n_jobs": 1,
+                "deterministic": True,
+                "verbose": -1,
+            }
+        case "catboost":
+            return {
+                "learning_rate": model["lr"],
+                "iterations": model["rounds"],
+                "depth": model["depth"],
+                "l2_leaf_reg": model["penalty"],
+                "random_seed": seed,
+                "thread_count": 1,
+                "allow_writing_files": False,
+                "verbose": False,
             }
     return {
         "hidden_layer_sizes": (model["width"],) * model["depth"],
         "learning_rate_init": model["lr"],
         "alpha": model["penalty"],
-        "max_iter": 60,
+        "max_iter": model.get("epochs", 60),
         "random_state": seed,
     }
 
 
-def numbers_held(estimator: Any) -> int:
+def numbers_held(fitted: Any) -> int:
     """How many numbers a fitted estimator needs to predict: arrays that it learned or keeps.
 
     A node of a tree counts five: feature, threshold, two children and a value.
     """
-    if hasattr(estimator, "steps"):
-        return sum(numbers_held(part) for _, part in estimator.steps)
-    if hasattr(estimator, "regressor_"):
-        return numbers_held(estimator.regressor_)
-    if hasattr(estimator, "estimators_"):
-        return sum(5 * tree.tree_.node_count for tree in estimator.estimators_)
-    if hasattr(estimator, "_predictors"):
-        return sum(5 * len(tree.nodes) for trees in estimator._predictors for tree in trees)
+    if hasattr(fitted, "steps"):
+        return sum(numbers_held(part) for _, part in fitted.steps)
+    if hasattr(fitted, "regressor_"):
+        return numbers_held(fitted.regressor_)
+    if hasattr(fitted, "calibrated_classifiers_"):
+        return sum(numbers_held(part.estimator) for part in fitted.calibrated_classifiers_)
+    if hasattr(fitted, "booster_"):
+        return 10 * int(fitted.n_estimators_ * fitted.num_leaves)
+    if hasattr(fitted, "tree_count_"):
+        return int(fitted.tree_count_) * 3 * 2 ** int(fitted.get_param("depth"))
+    if hasattr(fitted, "estimators_"):
+        return sum(5 * tree.tree_.node_count for tree in fitted.estimators_)
+    if hasattr(fitted, "_predictors"):
+        return sum(5 * len(tree.nodes) for trees in fitted._predictors for tree in trees)
     names = (
         "coef_", "intercept_", "theta_", "var_", "class_prior_", "support_vectors_", "dual_coef_",
         "_fit_X", "components_", "mean_", "scale_", "min_", "quantiles_", "coefs_", "intercepts_",
     )  # fmt: skip
-    return sum(_size(vars(estimator).get(name)) for name in names)
+    return sum(_size(vars(fitted).get(name)) for name in names)
 
 
 def _size(value: Any) -> int:

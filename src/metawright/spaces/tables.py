@@ -60,9 +60,7 @@ def _models() -> dict[str, Record]:
     return {
         "logistic": Record({"strength": strength}),
         "ridge": Record({"penalty": Real(1e-3, 1e4, log=True)}),
-        "elastic_net": Record(
-            {"strength": Real(1e-3, 1e2, log=True), "sparsity": Real(0.05, 1.0)}
-        ),
+        "elastic_net": Record({"penalty": Real(1e-5, 1.0, log=True), "sparsity": Real(0.05, 1.0)}),
         "neighbours": Record(
             {"count": Integer(1, 60, log=True), "weights": Choice(("uniform", "distance"))}
         ),

@@ -4,7 +4,6 @@ Rare levels are joined; a level that was not seen in fitting counts as one of th
 """
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -149,16 +148,14 @@ def _means(codes: NDArray[np.int64], targets: Matrix, size: int) -> Matrix:
     """Mean target of each code, drawn to the overall mean where rows are few."""
     prior = targets.mean(0) if len(targets) else np.zeros(targets.shape[1])
     counts = np.bincount(codes, minlength=size)[:, None]
-    columns: Sequence[NDArray[np.float64]] = [
-        np.bincount(codes, weights=column, minlength=size) for column in targets.T
-    ]
+    columns = [np.bincount(codes, weights=column, minlength=size) for column in targets.T]
     return np.asarray((np.stack(columns, 1) + _STRENGTH * prior) / (counts + _STRENGTH))
 
 
 def _hashed(words: "pd.Series[Any]") -> Matrix:
     codes, uniques = pd.factorize(words, use_na_sentinel=True)
     places = np.array([zlib.crc32(str(word).encode()) % _BUCKETS for word in uniques] + [-1])
-    return (places[codes][:, None] == np.arange(_BUCKETS)).astype(np.float64)
+    return np.asarray(places[codes][:, None] == np.arange(_BUCKETS), dtype=np.float64)
 
 
 def _word(value: Any) -> str:

@@ -164,8 +164,9 @@ def _names(
     kinds: Mapping[str, str], measured: Sequence[Category], texts: Sequence[Text]
 ) -> list[str]:
     dates = [f"{name} {part}" for name in _of_kind(kinds, "date") for part in DATE_PARTS]
-    encoded = [name for one in (*measured, *texts) for name in one.feature_names]
-    return [*_of_kind(kinds, "number"), *dates, *encoded]
+    levels = [name for category in measured for name in category.feature_names]
+    topics = [name for text in texts for name in text.feature_names]
+    return [*_of_kind(kinds, "number"), *dates, *levels, *topics]
 
 
 def _stacked(x: pd.DataFrame, kinds: Mapping[str, str], encoded: Sequence[Matrix]) -> Matrix:
@@ -187,7 +188,7 @@ def _check_columns(x: pd.DataFrame, kinds: Mapping[str, str]) -> None:
 
 def _numbers(values: "pd.Series[Any]", name: str) -> NDArray[np.float64]:
     if values.dtype == np.float64:
-        return values.to_numpy()
+        return np.asarray(values)
     numbers = pd.to_numeric(values, errors="coerce")
     _check_read(values, numbers.isna(), name, "numbers", "a number")
     return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
