@@ -24,7 +24,7 @@ from search_cells import FAMILIES, work
 
 AT = (1, 10, 20, 50, 100, 200)
 CHEAP = ("random", "evolution", "local", "mutate the best", "static transfer", "mean design")
-EXPERIENCED = ("evolution, experience", "predictor, experience")
+EXPERIENCED = ("experienced evolution", "experienced predictor")
 # Models are slow beside a table, so they have 100 evaluations; repeats and families of each.
 MODELS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "predictor": (50, ("nasbench201", "nasbench-graph", "nasbench-macro")),

@@ -183,8 +183,8 @@ _METHODS: Mapping[str, Callable[[Table, int, int], Sequence[float]]] = {
     "Optuna TPE": _optuna_tpe,
     "static transfer": _static,
     "mean design": _mean,
-    "evolution, experience": partial(_with_experience, modelled=False),
-    "predictor, experience": partial(_with_experience, modelled=True),
+    "experienced evolution": partial(_with_experience, modelled=False),
+    "experienced predictor": partial(_with_experience, modelled=True),
 }
 
 

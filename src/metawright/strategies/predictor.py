@@ -1,6 +1,7 @@
 """Predictor-guided search: a surrogate learns from what was tried, and says what to try next."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -65,6 +66,14 @@ ACQUISITIONS: Mapping[str, Acquisition] = {
 # After the first candidates, those with the largest acquisition are changed, in so many rounds.
 _ROUNDS = 2
 _PARENTS = 20
+
+
+# Kept beyond one search, because looking up names costs more than all else.
+@lru_cache(maxsize=2**16)
+def _standing(space: Space, canonical: Callable[[Design], Design], row: bytes) -> Rows:
+    """The row of the design that stands for that of a row."""
+    pool = Pool(space)
+    return pool.row(canonical(pool.design(np.frombuffer(row))))
 
 
 class _Scored(NamedTuple):
@@ -173,7 +182,6 @@ class Predictor:
         self._pool = Pool(space)
         self.canonical = canonical
         self._tried: set[Design] = set()
-        self._canonical_rows: dict[bytes, Rows] = {}
         self._known: dict[Design, Rows] = {}
         self._scored: list[_Scored] = []
 
@@ -212,14 +220,8 @@ class Predictor:
         """The rows of the designs that stand for these."""
         if self.canonical is None:
             return rows
-        found = []
-        for row in rows:
-            key = row.tobytes()
-            if key not in self._canonical_rows:
-                design = self.canonical(self._pool.design(row))
-                self._canonical_rows[key] = self._pool.row(design)
-            found.append(self._canonical_rows[key])
-        return np.stack(found)
+        space, canonical = self._ledger.space, self.canonical
+        return np.stack([_standing(space, canonical, row.tobytes()) for row in rows])
 
     def _guided(self, rng: torch.Generator) -> Design | None:
         """The best candidate not seen yet; None if there is none."""
