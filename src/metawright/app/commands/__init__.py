@@ -9,6 +9,7 @@ torch. A wrong argument raises `InputError`; results go to stdout, all else thro
 
 from collections.abc import Callable
 
+from metawright.app.commands.check import check
 from metawright.app.commands.export import export
 from metawright.app.commands.fewshot import fewshot
 from metawright.app.commands.generate import generate
@@ -31,4 +32,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fewshot": fewshot,
     "space": space,
     "sources": sources,
+    "check": check,
 }

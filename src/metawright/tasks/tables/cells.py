@@ -64,7 +64,8 @@ class Texts(NamedTuple):
 
     def spread(self, values: np.ndarray, missing: Any) -> np.ndarray:
         """One value a distinct text, as one a row."""
-        return np.append(values, np.array([missing], values.dtype))[self.codes]
+        every = np.append(values, np.array([missing], values.dtype))
+        return np.asarray(every[self.codes])
 
     def without(self, gone: Callable[[str], bool]) -> "Texts":
         """The same with some texts taken for missing."""
@@ -154,8 +155,8 @@ def numbers(distinct: Sequence[str], decimal: str) -> np.ndarray:
     plain = pandas.Series(distinct, dtype=object)
     if decimal == ",":
         plain = pandas.Series([_pointed(text) for text in distinct], dtype=object)
-    values = pandas.to_numeric(plain, errors="coerce").to_numpy(np.float64).copy()
-    for index in np.flatnonzero(np.isnan(values)):  # the quick way is strict
+    values: np.ndarray = pandas.to_numeric(plain, errors="coerce").to_numpy(np.float64).copy()
+    for index in np.flatnonzero(np.isnan(values)).tolist():  # the quick way is strict
         values[index] = read_number(distinct[index], decimal)
     return values
 

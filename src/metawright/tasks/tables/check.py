@@ -105,18 +105,18 @@ def _leaks(
     if len(found) > max(2, len(used) / 3):
         told = ", ".join(f"'{name}'" for name, _ in found[:5]) + (", ..." if found[5:] else "")
         return [Finding(found[0][0], "easy",
-            f"{len(found)} columns tell '{target}' all but perfectly, each alone ({told}): an easy "
-            "task, unless they are only known afterwards.")]  # fmt: skip
+            f"{len(found)} columns tell '{target}' all but perfectly, each alone ({told}): an "
+            "easy task, unless they are only known afterwards.")]  # fmt: skip
     return [
         Finding(name, "leak",
-            f"Column '{name}' alone tells '{target}' all but perfectly ({100 * alone:.1f} of 100): "
-            "if it is only known afterwards, drop it.", True)
+            f"Column '{name}' alone tells '{target}' all but perfectly ({100 * alone:.1f} of 100):"
+            " if it is only known afterwards, drop it.", True)
         for name, alone in found
     ]  # fmt: skip
 
 
 _SHORT = {
-    "empty": "no cell is filled in",
+    "empty": "nothing to learn from",
     "constant": "it teaches nothing",
     "duplicate": "the same as another column",
     "id": "names of rows",
@@ -158,7 +158,7 @@ def _identity(column: Column, values: pandas.Series) -> str:
         numbers = values.to_numpy()
         if column.distinct < total or bool((numbers % 1 != 0).any()):
             return ""
-        if numbers.min() in (0, 1) and numbers.max() - numbers.min() == total - 1:
+        if _is_count(numbers):
             return "counts the rows"
         return "is called so and has another number in each row" if named else ""
     if column.kind == DATE:
@@ -173,6 +173,17 @@ def _identity(column: Column, values: pandas.Series) -> str:
             "has another value in almost each row"
         )  # fmt: skip
     return ""
+
+
+def _is_count(numbers: np.ndarray) -> bool:
+    """0, 1, 2, ... or 1, 2, 3, ..., in any order, or in order with gaps where rows were left out."""
+    total, low, high = len(numbers), numbers.min(), numbers.max()
+    if low in (0, 1) and high - low == total - 1:
+        return True
+    gaps = 0.25 * total
+    return bool(
+        0 <= low <= 1 + gaps and high - low < total + gaps and (np.diff(numbers) > 0).all()
+    )
 
 
 def _is_target(

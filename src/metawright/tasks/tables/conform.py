@@ -38,8 +38,8 @@ def conform(
         has = ", ".join(f"'{name}'" for name in list(frame.data.columns)[:10])
         told = ", ".join(f"'{name}'" for name in lacking[:10]) + (", ..." if lacking[10:] else "")
         raise InputError(
-            f"{frame.name} lacks {rows(len(lacking), 'column')} that the model needs ({told}), and "
-            f"has {has}: add them, or ask for them to be taken as missing (`fill`)."
+            f"{frame.name} lacks {rows(len(lacking), 'column')} that the model needs ({told}) "
+            f"and has {has}: add them, or ask for them to be taken as missing (`fill`)."
         )
     notes = [*frame.notes, *_differences(frame, columns, lacking, known)]
     values = {}
@@ -51,8 +51,8 @@ def conform(
         values[column.name] = read.values
         if read.cells:
             notes.append(
-                f"Column '{column.name}' must be {column.kind}s: {rows(read.cells, 'cell')} such as "
-                f"'{read.lost[0][:30]}' {'counts' if read.cells == 1 else 'count'} as missing."
+                f"Column '{column.name}' must be {column.kind}s: {rows(read.cells, 'cell')} such "
+                f"as '{read.lost[0][:30]}' {'counts' if read.cells == 1 else 'count'} as missing."
             )
         if read.infinite:
             told = rows(read.infinite)

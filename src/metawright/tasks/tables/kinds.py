@@ -52,18 +52,22 @@ def typed(
 ) -> tuple[Column, Read, list[Finding]]:
     """What a column is, its typed values, and what was odd in reading it."""
     told: list[Finding] = []
+    plain = _quickly(given, decimal)
+    if plain is not None:
+        given = plain
     words = None if _has_type(given) else texts(given)
     kind = _kind_of_type(given) if words is None else _kind_of_texts(name, words, decimal, told)
     read = read_as(given, kind, form=decimal if kind == NUMBER else "", known=words)
     missing = int(read.values.isna().sum())
     distinct = int(read.values.nunique())
-    why = _why(kind, read, distinct, written=words is not None)
+    comma = words is not None and any("," in text for text in words.distinct)
+    why = _why(kind, read, distinct, comma=comma) if distinct else "empty"
     if read.cells:
         some = ", ".join(f"'{_cut(text)}'" for text in read.lost[:3])
-        more = ", ..." if read.lost[3:] else ""
-        count = "counts" if read.cells == 1 else "count"
-        sentence = f"{rows(read.cells, 'cell')} of no {kind} ({some}{more}) {count} as missing."
-        told.append(Finding(name, "mixed", f"Column '{name}' was read as {kind}s; {sentence}"))
+        some = f"{rows(read.cells, 'cell')} ({some}{', ...' if read.lost[3:] else ''})"
+        are = "is none and counts" if read.cells == 1 else "are none and count"
+        sentence = f"Column '{name}' was read as {kind}s; {some} {are} as missing."
+        told.append(Finding(name, "mixed", sentence))
     if read.infinite:
         sentence = f"Column '{name}' is infinite in {rows(read.infinite)}: counted as missing."
         told.append(Finding(name, "infinite", sentence))
@@ -96,6 +100,9 @@ def read_as(
 def _numbers(given: pandas.Series, decimal: str, known: Texts | None) -> Read:
     lost: tuple[str, ...] = ()
     cells = 0
+    plain = _quickly(given, decimal) if known is None else None
+    if plain is not None:
+        given = plain
     if known is None and types.is_timedelta64_dtype(given.dtype):
         values = given.dt.total_seconds().to_numpy(np.float64)
     elif known is None and _is_number(given):
@@ -127,6 +134,22 @@ def _dates(given: pandas.Series, form: str, known: Texts | None) -> Read:
     moments = np.array(read, "datetime64[us]")
     lost, cells = tuple(known.distinct[i] for i in gone), int(known.counts[gone].sum())
     return Read(pandas.Series(known.spread(moments, np.datetime64("NaT"))), form, lost, cells)
+
+
+def _quickly(given: pandas.Series, decimal: str) -> pandas.Series | None:
+    """Texts that are plain numbers or empty, as numbers; None where a closer look is needed."""
+    values = given.to_numpy(object) if given.dtype == object else np.array([])
+    if decimal != "." or not all(type(value) is str for value in values):
+        return None
+    filled = values != ""
+    if not filled.any() or any(_CODE.match(text) for text in values[filled] if text[0] == "0"):
+        return None
+    read = np.full(len(values), np.nan)
+    try:
+        read[filled] = values[filled].astype(np.float64)
+    except ValueError:
+        return None
+    return pandas.Series(read)
 
 
 def _has_type(given: pandas.Series) -> bool:
@@ -198,21 +221,19 @@ def _is_text(words: Texts) -> bool:
     many = len(words.distinct) >= 10 and len(words.distinct) > 0.3 * words.known
     lengths = [len(text.split()) for text in words.distinct]
     letters = [len(text) for text in words.distinct]
-    return many and (np.mean(lengths) >= 3 or np.mean(letters) >= 40)
+    return many and bool(np.mean(lengths) >= 3 or np.mean(letters) >= 40)
 
 
-def _why(kind: str, read: Read, distinct: int, *, written: bool) -> str:
+def _why(kind: str, read: Read, distinct: int, *, comma: bool) -> str:
     """What the column is, in words."""
     values = read.values.dropna()
     if kind == DATE:
-        if not len(values):
-            return "dates"
         first, last = (str(moment)[:10] for moment in (values.min(), values.max()))
         return f"dates from {first} to {last}" + (f", written {read.form}" if read.form else "")
     if kind == NUMBER:
-        if written and read.form == ",":
+        if comma and read.form == ",":
             return "numbers with a decimal comma"
-        return "whole numbers" if len(values) and bool((values % 1 == 0).all()) else "numbers"
+        return "whole numbers" if bool((values % 1 == 0).all()) else "numbers"
     if kind == TEXT:
         mean = np.mean([len(text.split()) for text in values.unique()])
         return f"free text, {mean:.0f} words on average"

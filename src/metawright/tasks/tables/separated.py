@@ -101,9 +101,9 @@ def separator_of(text: str) -> str:
             return separator
     if shares:
         return max(shares, key=lambda separator: shares[separator])
-    lines = [line.split() for line in text[:_SAMPLE].splitlines()[:_RECORDS] if line.strip()]
-    cells = [cell for line in lines[1:] for cell in line]
-    even = len({len(line) for line in lines[1:]}) == 1 and len(lines[-1]) > 1
+    words = [line.split() for line in text[:_SAMPLE].splitlines()[:_RECORDS] if line.strip()]
+    cells = [cell for line in words[1:] for cell in line]
+    even = len({len(line) for line in words[1:]}) == 1 and len(words[-1]) > 1
     numbers = sum(_NUMBER.fullmatch(cell) is not None for cell in cells)
     if even and numbers > len(cells) / 2:
         return " "
@@ -187,9 +187,9 @@ def distinct_names(
         names.append(new)
     repeated = tuple(name for name, count in counts.items() if name and count > 1)
     for name in repeated:
-        new = [n for n, old in zip(names, given, strict=True) if old == name and n != name]
-        are = "later ones are" if len(new) > 1 else "later is"
-        told = " and ".join(f"'{n}'" for n in new)
+        later = [n for n, old in zip(names, given, strict=True) if old == name and n != name]
+        are = "later ones are" if len(later) > 1 else "later is"
+        told = " and ".join(f"'{n}'" for n in later)
         notes.append(f"{counts[name]} columns are called '{name}': the {are} now {told}.")
     return names, repeated, tuple(notes)
 

@@ -17,7 +17,7 @@ from metawright.tasks.tables.read import Frame
 __all__ = ["Target", "find_column", "read_target"]
 
 FEW_VALUES = 20
-"""Whole numbers with so many values at most, in `ROWS_A_VALUE` rows each on average, are classes."""
+"""Whole numbers with so many values at most, in `ROWS_A_VALUE` rows each or more, are classes."""
 
 ROWS_A_VALUE = 5
 MANY_CLASSES = 50
@@ -172,8 +172,9 @@ def _look_at_classes(
         findings.append(Finding(name, "many classes",
             f"Target '{name}' has {len(classes)} classes, {rows(total // len(classes))} each on "
             "average: choose the kind regression if they are quantities.", True))  # fmt: skip
-    single = [classes[index] for index in np.flatnonzero(counts == 1)]
-    few = [classes[index] for index in np.flatnonzero((counts > 1) & (counts < ROWS_A_VALUE))]
+    single = [classes[index] for index in np.flatnonzero(counts == 1).tolist()]
+    rare = np.flatnonzero((counts > 1) & (counts < ROWS_A_VALUE)).tolist()
+    few = [classes[index] for index in rare]
     if single:
         findings.append(Finding(name, "single",
             f"{_classes(single)} of '{name}' {'has' if len(single) == 1 else 'have'} a single row:"

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas
@@ -56,6 +57,20 @@ class TableTask:
     def used(self) -> tuple[str, ...]:
         """Names of the columns that models see."""
         return tuple(column.name for column in self.columns if column.used)
+
+    def to_json(self) -> dict[str, Any]:
+        """The data check in plain data: for run folders, reports and other programs."""
+        labels = self.y if self.classes else np.zeros(0, np.int64)
+        counts = np.bincount(labels, minlength=len(self.classes)).tolist()
+        return {
+            "rows": len(self.y),
+            "target": self.target,
+            "kind": self.kind.value,
+            "classes": dict(zip(self.classes, counts, strict=True)),
+            "columns": [column._asdict() for column in self.columns],
+            "findings": [finding._asdict() for finding in self.findings],
+            "fingerprint": self.fingerprint,
+        }
 
 
 def pose_table(
