@@ -202,7 +202,9 @@ def numbers_held(fitted: Any) -> int:
     if hasattr(fitted, "tree_count_"):
         return int(fitted.tree_count_) * 3 * 2 ** int(fitted.get_param("depth"))
     if hasattr(fitted, "estimators_"):
-        return sum(5 * tree.tree_.node_count for tree in fitted.estimators_)
+        return sum(numbers_held(one) for one in fitted.estimators_)
+    if hasattr(fitted, "tree_"):
+        return int(5 * fitted.tree_.node_count)
     if hasattr(fitted, "_predictors"):
         return sum(5 * len(tree.nodes) for trees in fitted._predictors for tree in trees)
     names = (

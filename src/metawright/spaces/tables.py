@@ -132,13 +132,15 @@ def first_designs(kind: str) -> tuple[Design, ...]:
     large = {"kind": "boosting", **boosting, "rounds": 300, "leaves": 16}
     mlp = {"width": 64, "depth": 2, "lr": 3e-3, "penalty": 1.0, "epochs": 60}
     linear: Mapping[str, Any] = {"kind": "logistic", "strength": 1.0}
+    svm = {"kind": "svm", "strength": 3.0, "gamma": 1.0}
     if kind == "regression":
         linear = {"kind": "ridge", "penalty": 3.0}
+        svm |= {"strength": 1.0, "gamma": 0.3}
     guesses: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         (smooth, linear),
         (split, small),
         (split, {"kind": "extra_trees", **forest}),
-        (smooth, {"kind": "svm", "strength": 3.0, "gamma": 1.0}),
+        (smooth, svm),
         (split, {"kind": "random_forest", **forest, "leaf": 2}),
         (bent, {"kind": "mlp", **mlp}),
         (split, large),

@@ -18,15 +18,18 @@ __all__ = ["TRUSTED", "estimator_bytes", "read_estimator"]
 
 TRUSTED = (
     "collections.OrderedDict",
+    "functools.partial",  # of `check_array` alone: functions must be on the list as well
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
 )
 """Types, beside those that skops knows, of which our estimators consist."""
 

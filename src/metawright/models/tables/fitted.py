@@ -157,13 +157,20 @@ def _targets(y: NDArray[Any], regression: bool, outputs: int) -> Matrix:
 
 
 def _calibrated(margins: Any, y: NDArray[Any]) -> Any:
-    """With probabilities by Platt's sigmoids on margins of rows left out, where every class has
-    rows enough."""
+    """With probabilities from margins of rows left out, where every class has rows enough: by
+    Platt's sigmoid for two classes; else by the softmax of one margin a class at a temperature.
+
+    scikit-learn's own margins of many classes count votes of pairs; they make poor probabilities.
+    """
     counts = np.bincount(y)
-    if counts[counts > 0].min() < _FOLDS:
+    present = counts[counts > 0]
+    if present.min() < _FOLDS:
         return margins
-    calibrated = load("sklearn.calibration:CalibratedClassifierCV")
-    return calibrated(margins, cv=_FOLDS, ensemble=False)
+    calibration = load("sklearn.calibration:CalibratedClassifierCV")
+    if len(present) == 2:
+        return calibration(margins, cv=_FOLDS, ensemble=False)
+    each = load("sklearn.multiclass:OneVsRestClassifier")(margins)
+    return calibration(each, cv=_FOLDS, ensemble=False, method="temperature")
 
 
 def _probabilities(fitted: Any, features: Matrix) -> Matrix:
