@@ -176,7 +176,7 @@ def _identity(column: Column, values: pandas.Series) -> str:
 
 
 def _is_count(numbers: np.ndarray) -> bool:
-    """0, 1, 2, ... or 1, 2, 3, ..., in any order, or in order with gaps where rows were left out."""
+    """0, 1, 2, ... or 1, 2, 3, ... in any order; in order also with gaps (rows left out)."""
     total, low, high = len(numbers), numbers.min(), numbers.max()
     if low in (0, 1) and high - low == total - 1:
         return True

@@ -5,6 +5,7 @@ Cells of text files stay texts, so that nothing is lost by guessing too early.
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,7 +116,7 @@ def _parquet(path: Path, stored: bytes) -> pandas.DataFrame:
     try:
         return parquet.read_table(pyarrow.BufferReader(stored)).to_pandas()
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"'{path}' is damaged: write it again ({error}).") from error
+        raise InputError(f"'{path}' is damaged: write it again.") from error
 
 
 def _excel(path: Path, stored: bytes, sheet: str | int | None) -> Frame:
@@ -125,7 +126,7 @@ def _excel(path: Path, stored: bytes, sheet: str | int | None) -> Frame:
         raise MissingExtraError("openpyxl", "excel") from error
     try:
         book = openpyxl.load_workbook(io.BytesIO(stored), read_only=True, data_only=True)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"'{path}' is no Excel file, or damaged: save it again.") from error
     names = book.sheetnames
     wanted = names[0] if sheet is None else sheet

@@ -120,7 +120,7 @@ def _choose(name: str, kind: str, read: Read, findings: list[Finding]) -> Kind:
                 f"Target '{name}' has {distinct} different whole numbers, taken for classes: "
                 "choose the kind regression if they are quantities."))  # fmt: skip
         return Kind.CLASSIFICATION
-    if distinct <= FEW_VALUES:
+    if distinct <= min(FEW_VALUES, len(values) / 3):
         findings.append(Finding(name, "kind",
             f"Target '{name}' has only {distinct} different numbers, taken for quantities: choose "
             "the kind classification if they are classes."))  # fmt: skip
