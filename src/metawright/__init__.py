@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metawright.recipes.predict import predict_paths as predict
     from metawright.recipes.search.found import Found, load_found
     from metawright.recipes.search.search import search
+    from metawright.recipes.tables.verb import GeneratedTable, generate_from_table
     from metawright.recipes.verbs import generate
     from metawright.tasks.task import Batch, Task, TaskSpec
 
@@ -41,6 +42,7 @@ __all__ = [
     "FewShot",
     "Found",
     "Generated",
+    "GeneratedTable",
     "InputError",
     "MetaClassifier",
     "MetawrightError",
@@ -52,6 +54,7 @@ __all__ = [
     "export",
     "fewshot",
     "generate",
+    "generate_from_table",
     "load_bundle",
     "load_fewshot",
     "load_found",
@@ -66,6 +69,7 @@ _VERBS = {
     "export": "metawright.recipes.export:export_model",
     "fewshot": "metawright.recipes.fewshot.run:fewshot",
     "generate": "metawright.recipes.verbs:generate",
+    "generate_from_table": "metawright.recipes.tables.verb:generate_from_table",
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
     "report": "metawright.app.report.any_run:write_run_report",
@@ -84,6 +88,7 @@ _get = attributes(
         "Comparison": "metawright.recipes.fewshot.compare",
         "Budget": "metawright.engine.budget",
         "Generated": "metawright.recipes.generate",
+        "GeneratedTable": "metawright.recipes.tables.verb",
         "MetaClassifier": "metawright.recipes.estimator",
     },
 )

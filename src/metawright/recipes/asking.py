@@ -14,6 +14,7 @@ MADE_BY = {
     "fewshot": "metawright fewshot",
     "fewshot comparison": "metawright fewshot --compare",
     "search": "metawright search",
+    "table": "metawright generate",
 }
 """Which command makes a run, by the kind that its `run.json` names."""
 

@@ -39,6 +39,7 @@ OBJECTIVES: Mapping[str, bool] = {
     "error": False,
     "mean_squared_error": False,
     "mean_absolute_error": False,
+    "rmse": False,
     "perplexity": False,
     "fid": False,
     "parameters": False,

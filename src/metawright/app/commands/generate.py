@@ -9,10 +9,12 @@ import typer
 
 from metawright.app import console
 from metawright.app.age import process_age
+from metawright.app.table_commands import generate_for_table, is_table
 from metawright.engine.budget import Budget, parse_duration
 from metawright.engine.run_folder import check_free
 from metawright.errors import InputError
 from metawright.generators.header import read_header
+from metawright.recipes.search.asked import Limits, usual_workers
 from metawright.tasks import SOURCES
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ def generate(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder with one sub-folder of images a class, or a source: "
-            "digits, glyphs, omniglot."
+            help="A folder with one sub-folder of images a class, a source (digits, glyphs, "
+            "omniglot), or a table: CSV, TSV, JSON lines, Parquet or Excel."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on in it.")],
@@ -52,8 +54,35 @@ def generate(
         Path | None, typer.Option(help="A further store that gets a copy of every trial.")
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    target: Annotated[
+        str | None, typer.Option(help="Of a table: the column to be predicted (needed).")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of a table: classification or regression.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Of a table: the column whose rows belong together.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Of a table: the column that says when a row was.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Of a table: a column not to use (repeatable).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Of a table: pipelines tried at once (one a core).")
+    ] = None,
 ) -> None:
-    """Make a model for a new task: design and weights, from a few labelled examples."""
+    """Make a model for a new task: from a few labelled images, or from a table."""
+    if is_table(data):
+        seconds = None if trials is not None else parse_duration(budget)
+        limits = Limits(seconds, trials, workers or usual_workers())
+        check_free(out)
+        generate_for_table(
+            data, out, limits, target=target, kind=kind, group=group, time=time, drop=drop or (),
+            seed=seed,
+        )  # fmt: skip
+        return
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
     _at_least(shots=shots, ways=ways, queries=queries)
     check_free(out)

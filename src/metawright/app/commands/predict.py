@@ -14,6 +14,7 @@ from rich.text import Text
 
 from metawright.app.console import message, progress
 from metawright.app.plain import plain
+from metawright.app.table_commands import predict_tables
 
 if TYPE_CHECKING:
     from metawright.recipes.predict import Predictions
@@ -35,7 +36,8 @@ class Format(StrEnum):
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder that `metawright generate` wrote.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Image files; a folder means every image in it.")
+        list[Path],
+        typer.Argument(help="Image files or folders; for a run on a table, files of tables."),
     ],
     format: Annotated[
         Format, typer.Option("--format", help="For people, or for other programs.")
@@ -46,8 +48,19 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write to this file instead of the screen.")
     ] = None,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Of tables: take missing columns for empty ones.")
+    ] = False,
 ) -> None:
-    """Predict the classes of images with a generated model."""
+    """Predict the classes of images, or the rows of tables, with a generated model."""
+    if (run / "table.json").is_file():
+        text, notes = predict_tables(
+            run, paths, format.value, probabilities=probabilities, fill=fill
+        )
+        _write(text, out)
+        for note in notes:
+            message(plain(note))
+        return
     # What follows loads NumPy or torch: first what can be wrong with the paths, then the model.
     from metawright.recipes.inputs import image_files, read_run
 

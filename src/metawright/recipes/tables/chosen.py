@@ -1,0 +1,116 @@
+"""Which pipelines make the model, with which shares, and how good they are together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metawright.evaluate.ensemble import mixed, select
+from metawright.evaluate.tables import table_scores
+from metawright.evaluate.temperature import calibrate, calibrated
+from metawright.rng import integer, stream
+from metawright.store.blobs import Blobs
+from metawright.store.records import Trial
+from metawright.tasks.tables import TableTask
+from metawright.tasks.task import Kind
+
+__all__ = ["Chosen", "choose"]
+
+Matrix = NDArray[np.float64]
+
+_CANDIDATES = 40  # the best single ones, of which members are chosen
+_MEMBERS = 6
+_DRAWS, _ROWS = 400, 1_000_000  # of all rows, for intervals; fewer where that would take long
+_INTERVAL = (0.05, 0.95)  # of numbers
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model to be fitted.
+
+    Arguments:
+        trials: its members, the largest share first; weights: their shares.
+        temperature: of its probabilities; spread: of its numbers (see `TableModel`).
+        scores: cross-validated; intervals: 95 %, by name of the score (rows drawn anew).
+        confusion: true class by predicted class; empty for numbers.
+        baseline: what the same score is for the most frequent class or the mean.
+    """
+
+    trials: tuple[Trial, ...]
+    weights: tuple[float, ...]
+    temperature: float
+    spread: tuple[float, float]
+    scores: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    confusion: tuple[tuple[int, ...], ...]
+    baseline: Mapping[str, float]
+
+
+def choose(task: TableTask, trials: Sequence[Trial], blobs: Blobs, *, seed: int) -> Chosen:
+    """The ensemble of the trials (or the best single one) and its worth on held-out rows.
+
+    Arguments:
+        trials: with the blobs of their held-out predictions; at least one.
+    """
+    loss = "log_loss" if task.kind is Kind.CLASSIFICATION else "rmse"
+    ranked = sorted(trials, key=lambda trial: trial.scores[loss])[:_CANDIDATES]
+    held = [blobs.get(str(trial.weights))["held_out"].numpy() for trial in ranked]
+    found = select(held, task.y, task.kind, stream(seed, "ensemble"))
+    order = np.argsort(-np.asarray(found.weights), kind="stable")[:_MEMBERS]
+    members = [int(index) for index in order if found.weights[index] > 0.02] or [int(order[0])]
+    shares = np.asarray([found.weights[index] for index in members])
+    weights = tuple(float(share) for share in shares / shares.sum())
+    answers = mixed([held[index] for index in members], weights)
+    temperature = 1.0
+    if task.kind is Kind.CLASSIFICATION:
+        temperature = calibrate(answers, task.y, stream(seed, "temperature")).temperature
+        answers = calibrated(answers, temperature)
+    known = ~np.isnan(answers).any(1)
+    answers, y = answers[known], task.y[known]
+    return Chosen(
+        tuple(ranked[index] for index in members),
+        weights,
+        temperature,
+        _spread(answers, y, task.kind),
+        table_scores(answers, y, task.kind),
+        _intervals(answers, y, task.kind, seed),
+        _confusion(answers, y, task),
+        _baseline(y, task),
+    )
+
+
+def _spread(answers: Matrix, y: NDArray[Any], kind: Kind) -> tuple[float, float]:
+    if kind is not Kind.REGRESSION:
+        return 0.0, 0.0
+    low, high = np.quantile(y - answers[:, 0], _INTERVAL)
+    return float(low), float(high)
+
+
+def _intervals(
+    answers: Matrix, y: NDArray[Any], kind: Kind, seed: int
+) -> dict[str, tuple[float, float]]:
+    draw = np.random.default_rng(integer(stream(seed, "interval")))
+    found: dict[str, list[float]] = {}
+    for _ in range(max(50, min(_DRAWS, _ROWS // len(y)))):
+        rows = draw.integers(len(y), size=len(y))
+        for name, value in table_scores(answers[rows], y[rows], kind).items():
+            found.setdefault(name, []).append(value)
+    ends = {name: np.quantile(values, (0.025, 0.975)) for name, values in found.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _confusion(answers: Matrix, y: NDArray[Any], task: TableTask) -> tuple[tuple[int, ...], ...]:
+    if task.kind is Kind.REGRESSION:
+        return ()
+    classes = len(task.classes)
+    cells = np.bincount(y * classes + answers.argmax(1), minlength=classes**2)
+    return tuple(tuple(map(int, row)) for row in cells.reshape(classes, classes))
+
+
+def _baseline(y: NDArray[Any], task: TableTask) -> dict[str, float]:
+    if task.kind is Kind.REGRESSION:
+        return table_scores(np.full((len(y), 1), y.mean()), y, task.kind)
+    shares = np.bincount(y, minlength=len(task.classes)) / len(y)
+    return table_scores(np.tile(shares, (len(y), 1)), y, task.kind)

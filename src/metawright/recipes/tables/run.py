@@ -1,0 +1,279 @@
+"""The road from a table to a model, anytime: a scaled linear model first, then only better.
+
+Candidates are tried in supervised processes, one thread each; the best are averaged where that
+pays, calibrated, and fitted on all rows. The folder always holds a whole model.
+
+    RUN/run.json          what was asked, the data check, how it stands, what came out
+    RUN/store/            every trial, and its held-out predictions
+    RUN/table.json, table-HASH.safetensors   the model
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from safetensors.torch import load
+
+from metawright.engine.budget import Budget, Clock
+from metawright.engine.lock import FolderLock
+from metawright.engine.run_folder import RunFolder
+from metawright.engine.workers import Workers
+from metawright.errors import MetawrightError
+from metawright.evaluate.tables import TableEvaluator, fit_final
+from metawright.models.tables import FittedPipeline, State
+from metawright.recipes.asking import check_folder
+from metawright.recipes.search.asked import OWN, Asked, Limits
+from metawright.recipes.search.attempt import Attempt
+from metawright.recipes.search.hunt import SEARCH, Hunt
+from metawright.recipes.tables.chosen import Chosen, choose
+from metawright.recipes.tables.model import TableModel, save_table_model
+from metawright.recipes.tables.words import why
+from metawright.spaces.design import Design
+from metawright.spaces.tables import first_designs
+from metawright.store.blobs import Blobs
+from metawright.store.database import Store
+from metawright.store.records import RunRecord, Trial
+from metawright.strategies.objectives import objective
+from metawright.tasks.tables import TableTask
+from metawright.tasks.task import Kind
+
+__all__ = ["KIND", "Watch", "generate_table"]
+
+KIND = "table"
+_EXPLORING = 0.75  # share of the time for candidates; the rest for fitting the chosen ones
+_SAVE_EVERY = 2.0
+
+Watch = Callable[[Mapping[str, Any]], None]
+"""Called after every trial with "trial", "trials", "best" and "seconds"."""
+
+
+def generate_table(
+    task: TableTask,
+    limits: Limits,
+    out: Path,
+    *,
+    name: str,
+    seed: int = 0,
+    spent: float = 0.0,
+    watch: Watch | None = None,
+) -> tuple[TableModel, Mapping[str, Any]]:
+    """A model for the task in the folder `out`, or a better one; and what `run.json` holds.
+
+    Arguments:
+        limits: time or trials, workers, and what one candidate may take.
+        name: of the table, for people.
+        seed: of folds, proposals and everything that is drawn.
+        spent: seconds that went by before this call and count towards the budget.
+
+    Raises:
+        InputError: `out` holds something else.
+        BusyError: another process is writing `out`.
+        MetawrightError: nearly every candidate failed.
+    """
+    asked = {"target": task.target, "seed": seed}
+    check_folder(out, asked, KIND)
+    with ExitStack() as stack:
+        stack.enter_context(FolderLock(out))
+        folder = RunFolder(out, _told(task, name, asked, limits, seed))
+        folder.started_before(spent)
+        store = stack.enter_context(Store(out / "store"))
+        run = _Run(task, limits, folder, store, seed, watch)
+        try:
+            run.answer_at_once()
+            # One set of workers for everything: to start one takes seconds.
+            workers = Workers(
+                _Work(Attempt(run.evaluator), task, seed),
+                count=max(limits.workers, 1),
+                memory=limits.memory,
+            )
+            stack.enter_context(workers)
+            run.explore(workers)
+            return run.finish(workers), folder.record
+        except BaseException as error:
+            folder.save(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+
+
+class _Run:
+    """The moving parts of `generate_table`."""
+
+    def __init__(
+        self,
+        task: TableTask,
+        limits: Limits,
+        folder: RunFolder,
+        store: Store,
+        seed: int,
+        watch: Watch | None,
+    ) -> None:
+        self.task, self.limits, self.folder, self.store = task, limits, folder, store
+        self.seed, self.watch = seed, watch
+        self.blobs = Blobs(store.folder)
+        self.evaluator = TableEvaluator(task, folds=_folds(len(task.y)), seed=seed)
+        self.loss = "log_loss" if task.kind is Kind.CLASSIFICATION else "rmse"
+        self.id = folder.record.setdefault("id", uuid4().hex[:12])
+        store.add_run(RunRecord(self.id, "generate", info={"data": folder.record["data"]["name"]}))
+        started = time.monotonic() - folder.seconds
+        self.clock = Clock(Budget(limits.seconds, limits.trials), started=started)
+        self.trials = store.trials(run=self.id)
+        self.made = list(self.trials)
+
+    def answer_at_once(self) -> None:
+        """The first model, before any process is started."""
+        self.folder.save(status="running")
+        if any(trial.status == "ok" for trial in self.trials):
+            return
+        design = first_designs(self.task.kind.value)[0]
+        tried = Attempt(self.evaluator)(design, seed=self.seed)
+        trial = Trial(
+            uuid4().hex[:12], self.task.fingerprint, design, tried.scores, tried.cost,
+            {**tried.evidence, "role": SEARCH, "seed": self.seed, "origin": "first"}, run=self.id,
+        )  # fmt: skip
+        self.trials.append(self.keep(trial, tried.weights))
+        fitted = fit_final(self.task, design, self.seed)
+        self._save([fitted], choose(self.task, self.trials, self.blobs, seed=self.seed))
+        self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
+
+    def explore(self, workers: Workers) -> None:
+        """Candidates until their share of the time is over."""
+        asked = Asked(OWN, OWN, "tpe", (self.loss,), controls=False, seed=self.seed)
+        hunt = Hunt(
+            self.evaluator.space,
+            asked,
+            self.limits,
+            self.clock,
+            objectives=[objective(self.loss)],
+            run=self.id,
+            task=self.task.fingerprint,
+            keep=self.keep,
+            told=self.trials,
+            warm_start=first_designs(self.task.kind.value),
+        )
+        seconds = None if self.limits.seconds is None else _EXPLORING * self.limits.seconds
+        until = Clock(Budget(seconds, self.limits.trials), started=self.clock.started)
+        hunt.explore(workers, until)
+        self.trials = hunt.trials
+
+    def keep(self, trial: Trial, weights: bytes) -> Trial:
+        """A trial was made: its held-out predictions and itself into the store."""
+        if weights:
+            trial = replace(trial, weights=self.blobs.put(load(weights)))
+        self.store.add_trial(trial)
+        if self.watch is not None:
+            self.made.append(trial)
+            losses = [one.scores[self.loss] for one in self.made if one.scores]
+            self.watch(
+                {
+                    "trial": trial,
+                    "trials": len(self.made),
+                    "best": min(
+                        (t.scores[self.loss] for t in self.made if t.scores), default=None
+                    ),
+                    "measure": self.loss,
+                    "seconds": self.folder.seconds,
+                }
+            )
+        return trial
+
+    def finish(self, workers: Workers) -> TableModel:
+        """The chosen candidates fitted on all rows, and what there is to say about them."""
+        done = [trial for trial in self.trials if trial.status == "ok"]
+        chosen = choose(self.task, done, self.blobs, seed=self.seed)
+        fitted = self._fitted([trial.design for trial in chosen.trials], workers)
+        if not any(fitted):  # no time was left: the best that is fitted stays
+            self.folder.save(status="done")
+            raise MetawrightError("No time was left to fit the chosen candidates.")
+        chosen = _those(chosen, [member is not None for member in fitted])
+        model = self._save([member for member in fitted if member is not None], chosen)
+        self.folder.save(status="done", why=why(self.task, chosen, self.trials, self.loss))
+        self.store.update_run(self.id, status="done")
+        return model
+
+    def _fitted(self, designs: Sequence[Design], workers: Workers) -> list[FittedPipeline | None]:
+        """Each design fitted on all rows, as far as there is time."""
+        made: dict[int, FittedPipeline] = {}
+        waiting = list(enumerate(designs))
+        while waiting or workers.free < workers.count:
+            while waiting and workers.free:
+                number, design = waiting.pop(0)
+                workers.submit(number, design, fit=True, seconds=self._left(number))
+            for outcome in workers.wait():
+                if outcome.how == "done":
+                    made[outcome.key] = FittedPipeline.from_state(State(*outcome.value))
+        return [made.get(number) for number in range(len(designs))]
+
+    def _left(self, number: int) -> float | None:
+        """Seconds that fitting may take; the largest member always gets a fair chance."""
+        left = self.clock.remaining()
+        if math.isinf(left):
+            return None
+        return max(left, 0.5 if number else 5.0)
+
+    def _save(self, members: Sequence[FittedPipeline], chosen: Chosen) -> TableModel:
+        task = self.task
+        model = TableModel(
+            tuple(members), chosen.weights, chosen.temperature, chosen.spread, task.kind,
+            task.classes, task.target, task.columns,
+        )  # fmt: skip
+        save_table_model(self.folder.path, model)
+        self.folder.save(
+            best={
+                "members": [trial.id for trial in chosen.trials],
+                "weights": list(chosen.weights),
+            },
+            scores=dict(chosen.scores),
+            intervals={name: list(ends) for name, ends in chosen.intervals.items()},
+            baseline=dict(chosen.baseline),
+            confusion=[list(row) for row in chosen.confusion],
+            temperature=chosen.temperature,
+        )
+        return model
+
+
+class _Work:
+    """What a worker does with a design: tries it, or fits it on all rows."""
+
+    def __init__(self, attempt: Attempt, task: TableTask, seed: int) -> None:
+        self.attempt, self.task, self.seed = attempt, task, seed
+
+    def __call__(self, design: Design, *, fit: bool = False, **asked: Any) -> tuple[Any, ...]:
+        """Scores and held-out predictions, or the state of the fitted pipeline."""
+        if fit:
+            return tuple(fit_final(self.task, design, self.seed).to_state())
+        return self.attempt(design, **asked)
+
+
+def _those(chosen: Chosen, there: Sequence[bool]) -> Chosen:
+    """The members that could be fitted, with their shares scaled to 1."""
+    if all(there):
+        return chosen
+    trials = [trial for trial, kept in zip(chosen.trials, there, strict=True) if kept]
+    weights = [weight for weight, kept in zip(chosen.weights, there, strict=True) if kept]
+    shares = tuple(weight / sum(weights) for weight in weights)
+    return replace(chosen, trials=tuple(trials), weights=shares)
+
+
+def _folds(rows: int) -> int:
+    """More folds where rows are dear, fewer where time is."""
+    return 10 if rows < 200 else 5 if rows < 20_000 else 3
+
+
+def _told(
+    task: TableTask, name: str, asked: Mapping[str, Any], limits: Limits, seed: int
+) -> dict[str, Any]:
+    digest = hashlib.sha256(f"{task.fingerprint}{task.kind}".encode()).hexdigest()[:16]
+    return {
+        "kind": KIND,
+        "asked": dict(asked),
+        "data": {"name": name, "fingerprint": digest},
+        "check": task.to_json(),
+        "seed": seed,
+        "bundle": None,
+        "budget": {"seconds": limits.seconds, "trials": limits.trials},
+    }

@@ -1,0 +1,105 @@
+"""The verb `generate` for tables, from Python."""
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metawright.engine.budget import parse_duration
+from metawright.errors import InputError
+from metawright.recipes.search.asked import Limits, usual_workers
+from metawright.recipes.tables.model import TableModel
+from metawright.recipes.tables.run import Watch, generate_table
+from metawright.tasks.tables import pose_table, read_table
+
+__all__ = ["GeneratedTable", "generate_from_table"]
+
+
+@dataclass(frozen=True)
+class GeneratedTable:
+    """A model of a table.
+
+    Arguments:
+        model: predicts the rows of tables (`metawright.tasks.tables.read_table`).
+        record: what `run.json` holds: the data check, scores with intervals, why.
+        run: the folder; None where none was asked for.
+    """
+
+    model: TableModel
+    record: dict[str, Any]
+    run: Path | None
+
+    def predict(self, data: Any, *, fill: bool = False) -> Any:
+        """Predictions for a file or a frame; see `TableModel.predict`."""
+        return self.model.predict(read_table(data), fill=fill)
+
+
+def generate_from_table(
+    data: Any,
+    target: str,
+    *,
+    budget: str | float | None = None,
+    trials: int | None = None,
+    kind: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    drop: Collection[str] = (),
+    workers: int | None = None,
+    trial_seconds: float | None = None,
+    memory: int | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> GeneratedTable:
+    """A model that predicts one column of a table from the others.
+
+    Arguments:
+        data: a file (CSV, TSV, JSON lines, Parquet or Excel with their extras), or a frame of
+            pandas or polars.
+        target: the column to be predicted.
+        budget: seconds, or a text such as "5m" (default 60 s).
+        trials: how many pipelines to try, instead of a time.
+        kind: "classification" or "regression"; None to choose by the target.
+        group, time: columns by which rows are split, not only at random.
+        drop: columns not to be used.
+        workers: pipelines tried at once, each in a process with one thread.
+        trial_seconds, memory: seconds and bytes that one pipeline may take.
+        out: folder of the run, in which the same call goes on; None keeps nothing.
+        seed: of folds and proposals.
+        watch: called after every pipeline.
+
+    Raises:
+        InputError: the table or something that was asked for cannot be used.
+
+    Example:
+        >>> import metawright
+        >>> from sklearn.datasets import load_iris
+        >>> iris = load_iris(as_frame=True).frame
+        >>> made = metawright.generate_from_table(iris, "target", trials=1, workers=1)
+        >>> made.model.target, made.record["scores"]["accuracy"] > 0.9
+        ('target', True)
+    """
+    if budget is not None and trials is not None:
+        raise InputError("Give `budget` or `trials`, not both.")
+    seconds = parse_duration(budget, name="`budget`") if isinstance(budget, str) else budget
+    if seconds is None and trials is None:
+        seconds = 60.0
+    count = usual_workers() if workers is None else max(workers, 1)
+    limits = Limits(seconds, trials, count, trial_seconds, memory)
+    frame = read_table(data)
+    task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
+    if out is not None:
+        model, record = generate_table(
+            task, limits, Path(out), name=frame.name, seed=seed, watch=watch
+        )
+        return GeneratedTable(model, dict(record), Path(out))
+    folder = Path(tempfile.mkdtemp(prefix="metawright-"))
+    try:
+        model, record = generate_table(
+            task, limits, folder / "run", name=frame.name, seed=seed, watch=watch
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return GeneratedTable(model, dict(record), None)
