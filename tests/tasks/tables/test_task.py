@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[Frame, dict[str, Any], str]] = {
     "words for numbers": (table(), {"kind": "regression"},
                           "Target 'y' must be numbers for regression, but 60 cells are none"),
     "no classes": (table(y=[f"v{i}" for i in range(ROWS)]), {}, "Target 'y' has 60 different "
-                   "values in 60 rows: these are no classes. Choose a column whose values come again."),
+                   "values in 60 rows: these are no classes. Choose a column whose values come"),
     "numbers for classes": (table(y=NOISE[:, 1]), {"kind": "classification"},
                             "different values in 60 rows: these are no classes."),
     "dates": (table(y=pandas.date_range("2020-01-01", periods=ROWS)), {},
@@ -133,7 +133,7 @@ ODD: dict[str, tuple[Frame, str, str, bool | None]] = {
     "classes or numbers": (table(y=[1, 2, 3] * 20), "kind", "Target 'y' has 3 different whole "
                            "numbers, taken for classes: choose the kind regression if", None),
     "numbers or classes": (table(y=[0.5, 1.5, 2.5] * 20), "kind", "Target 'y' has only 3 "
-                           "different numbers, taken for quantities: choose the kind classification", None),
+                           "different numbers, taken for quantities: choose the kind", None),
     "many classes": (table(y=[f"v{i % 25}" for i in range(ROWS)]), "rare", "Classes 'v0'", None),
     "names": (read_table(pandas.DataFrame(NOISE, columns=["p", "p", "q", "r", "s", "y"])),
               "reading", "2 columns are called 'p': the later is now 'p.2'.", None),

@@ -129,9 +129,11 @@ def _wide(stored: bytes) -> str:
     """UTF-16 without a mark: every other byte of plain letters is zero."""
     start = stored[:4096]
     half = len(start) // 2
-    if half and start[1::2].count(0) > 0.7 * half and start[::2].count(0) < 0.1 * half:
+    if half < 4:
+        return ""
+    if start[1::2].count(0) > 0.7 * half and start[::2].count(0) < 0.1 * half:
         return "utf-16-le"
-    if half and start[::2].count(0) > 0.7 * half and start[1::2].count(0) < 0.1 * half:
+    if start[::2].count(0) > 0.7 * half and start[1::2].count(0) < 0.1 * half:
         return "utf-16-be"
     return ""
 
