@@ -1,6 +1,7 @@
 """Ensembles against brute force, and against what choosing costs on few rows."""
 
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ from numpy.typing import NDArray
 from metawright.errors import InputError
 from metawright.evaluate.ensemble import Ensemble, mixed, select
 from metawright.rng import stream
-from metawright.tasks.task import Kind
+from metawright.tasks.kind import Kind
 
 Matrix = NDArray[np.float64]
 CLASSES, NUMBERS = Kind.CLASSIFICATION, Kind.REGRESSION
 
 
-def answers(models: int, rows: int, seed: int) -> tuple[list[Matrix], Matrix]:
+def answers(models: int, rows: int, seed: int) -> tuple[list[Matrix], NDArray[Any]]:
     """Probabilities of two classes by models that each see the truth through own noise."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, rows)
@@ -27,11 +28,11 @@ def answers(models: int, rows: int, seed: int) -> tuple[list[Matrix], Matrix]:
     return found, y
 
 
-def log_loss(p: Matrix, y: Matrix) -> float:
+def log_loss(p: Matrix, y: NDArray[Any]) -> float:
     return float(-np.log(p[np.arange(len(y)), y]).mean())
 
 
-def plain(found: list[Matrix], y: Matrix, steps: int, kind: Kind = CLASSES) -> Ensemble:
+def plain(found: list[Matrix], y: NDArray[Any], steps: int, kind: Kind = CLASSES) -> Ensemble:
     return select(found, y, kind, stream(0), steps=steps, bags=0, folds=0)
 
 

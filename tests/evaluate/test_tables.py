@@ -18,7 +18,9 @@ from metawright.rng import stream
 from metawright.spaces import Design, Either, contains
 from metawright.spaces.draw import sample
 from metawright.spaces.tables import BOOSTED, first_designs, table_pipelines
-from metawright.tasks.task import Kind
+from metawright.tasks.kind import Kind
+from metawright.tasks.tables import pose_table, read_table
+from metawright.tasks.tables.conform import conform
 
 
 class Column(NamedTuple):
@@ -133,6 +135,34 @@ def test_every_model_learns_and_is_kept(kind: Kind, model: str) -> None:
     assert_array_equal(again.predict(new), fitted.predict(new))
     if kind is Kind.CLASSIFICATION:
         assert_allclose(fitted.predict(new).sum(1), 1)
+
+
+def test_a_posed_table_is_learned_from() -> None:
+    """From a frame as a file gives it, with a group, holes and a column that tells nothing."""
+    data = mixed(Kind.CLASSIFICATION).x.assign(
+        answer=["abc"[i] for i in mixed(Kind.CLASSIFICATION).y],
+        same="x",
+        lot=[f"lot {i // 3}" for i in range(90)],
+    )
+    task = pose_table(read_table(data), "answer", group="lot")
+    assert "same" not in task.used and task.groups is not None
+    design = first_designs("classification")[0]
+    judge = TableEvaluator(task, folds=3)
+    assert judge(design).scores["accuracy"] > 0.9
+    for learn, held in judge.folds:
+        assert not set(task.groups[learn]) & set(task.groups[held])
+    fitted = fit_final(task, design)
+    rows = read_table(data.iloc[:7].drop(columns=["answer", "same"]))
+    new, _ = conform(rows, task.columns)
+    assert_array_equal(fitted.predict(new), fitted.predict(task.x.iloc[:7]))
+
+
+def test_a_posed_time_is_kept_in_order() -> None:
+    data = pd.DataFrame({"when": pd.date_range("2024", periods=60), "y": np.arange(60) % 7 / 7})
+    task = pose_table(read_table(data.iloc[::-1]), "y", time="when")
+    assert task.kind is Kind.REGRESSION and task.times is not None
+    for learn, held in TableEvaluator(task, folds=4).folds:
+        assert task.times[learn].max() < task.times[held].min()
 
 
 def test_scores_are_those_of_scikit_learn() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from metawright.spaces import SPACES as NAMED
 from metawright.spaces import Cell, Choice, Either, Integer, Real, Record, Repeat, Space
+from metawright.spaces.tables import BOOSTED, table_pipelines
 
 BLOCK = Record(
     {
@@ -48,6 +49,8 @@ SPACES: dict[str, Space] = {
         }
     ),
     **{name: make() for name, make in NAMED.items()},
+    "tables of classes": table_pipelines("classification", boosted=BOOSTED),
+    "tables of numbers": table_pipelines("regression", boosted=()),
 }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metawright.errors import InputError
 from metawright.evaluate.folds import folds_of
 from metawright.rng import fork, integer
-from metawright.tasks.task import Kind
+from metawright.tasks.kind import Kind
 
 __all__ = ["Ensemble", "mixed", "select"]
 
@@ -84,7 +84,7 @@ def select(
         >>> import numpy as np
         >>> from metawright.evaluate.ensemble import select
         >>> from metawright.rng import stream
-        >>> from metawright.tasks.task import Kind
+        >>> from metawright.tasks.kind import Kind
         >>> y = np.arange(40.0)
         >>> above, below = y[:, None] + 1, y[:, None] - 1
         >>> select([above, below], y, Kind.REGRESSION, stream(0), steps=2, bags=0).weights

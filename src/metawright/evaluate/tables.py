@@ -19,7 +19,8 @@ from metawright.spaces.design import Design
 from metawright.spaces.points import check
 from metawright.spaces.space import Record
 from metawright.spaces.tables import table_pipelines
-from metawright.tasks.task import Kind, TaskSpec
+from metawright.tasks.kind import Kind
+from metawright.tasks.task import TaskSpec
 
 if TYPE_CHECKING:
     from metawright.tasks.tables import TableTask

@@ -204,7 +204,7 @@ def numbers_held(fitted: Any) -> int:
     if hasattr(fitted, "estimators_"):
         return sum(numbers_held(one) for one in fitted.estimators_)
     if hasattr(fitted, "tree_"):
-        return int(5 * fitted.tree_.node_count)
+        return 5 * int(fitted.tree_.node_count)
     if hasattr(fitted, "_predictors"):
         return sum(5 * len(tree.nodes) for trees in fitted._predictors for tree in trees)
     names = (

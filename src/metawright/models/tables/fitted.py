@@ -16,7 +16,7 @@ from metawright.models.tables.estimators import estimator_bytes, read_estimator
 from metawright.models.tables.preparation import Preparation, fit_preparation
 from metawright.models.tables.state import State, joined, part
 from metawright.spaces.design import Design
-from metawright.tasks.task import Kind
+from metawright.tasks.kind import Kind
 
 if TYPE_CHECKING:
     from metawright.tasks.tables import Column
