@@ -113,7 +113,7 @@ def test_short_lines_are_told(tmp_path: Path) -> None:
     )
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[str | bytes, str]] = {
     "too long": (
         "a,b\n1,2\n3,4,5\n6,7\n",
         r"Line 3 of '.*a.csv' has 3 cells, but there are 2 col",

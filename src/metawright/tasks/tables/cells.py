@@ -36,8 +36,9 @@ _SURE_COMMA = re.compile(r"[+-]?(\d*,(\d{1,2}|\d{4,})|0,\d+)")
 
 _TIME = r"([ T]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}:?\d{2})?)?"
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_ISO = "year-month-day"
 DATES = {
-    "year-month-day": re.compile(rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}"),
+    _ISO: re.compile(rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}"),
     "day.month.year": re.compile(rf"\d{{1,2}}\.\d{{1,2}}\.(\d{{4}}|\d{{2}}){_TIME}"),
     "month/day/year": re.compile(rf"\d{{1,2}}([/-])\d{{1,2}}\1(\d{{4}}|\d{{2}}){_TIME}"),
     "day/month/year": re.compile(rf"\d{{1,2}}([/-])\d{{1,2}}\1(\d{{4}}|\d{{2}}){_TIME}"),
@@ -74,6 +75,11 @@ class Texts(NamedTuple):
         place[keep] = np.arange(len(keep))
         distinct = [self.distinct[index] for index in keep]
         return Texts(place[self.codes], distinct, self.counts[keep])
+
+    def some(self, most: int) -> tuple[list[str], np.ndarray]:
+        """At most so many of the distinct texts, evenly spread, with their counts."""
+        step = -(-len(self.distinct) // most) or 1
+        return self.distinct[::step], self.counts[::step]
 
 
 def texts(column: pandas.Series) -> Texts:
@@ -190,11 +196,22 @@ def read_date(text: str, form: str) -> datetime.datetime | None:
     """
     if not DATES[form].fullmatch(text):
         return None
+    if form == _ISO and text[4] == "-":
+        try:
+            return _without_zone(datetime.datetime.fromisoformat(text))
+        except ValueError:  # such as days of one digit, or a thirteenth month
+            pass
     day, _, clock = re.sub(r"[ T](?=\d{1,2}:)", "\n", text, count=1).partition("\n")
     try:
         return _moment(_day(day, form), clock)
     except ValueError:  # such as a thirteenth month
         return None
+
+
+def _without_zone(moment: datetime.datetime) -> datetime.datetime:
+    if moment.tzinfo is None:
+        return moment
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _day(text: str, form: str) -> datetime.datetime:

@@ -28,6 +28,9 @@ __all__ = ["Read", "read_as", "typed"]
 MOST = 0.9
 """Share of the cells that must be numbers (or dates) for a column to be of them."""
 
+SAMPLE = 2000
+"""Different texts that are looked at to find out what a column is; all are read then."""
+
 MANY = 50
 """Levels from which a category has many."""
 
@@ -185,19 +188,19 @@ def _kind_of_texts(name: str, words: Texts, decimal: str, told: list[Finding]) -
         return NUMBER if not words.distinct else CATEGORY
     if any(text[0] == "0" for text in real.distinct) and _are_codes(real.distinct):
         return CATEGORY
-    own = own_decimal(real.distinct, decimal)
-    numeric = ~np.isnan(numbers(real.distinct, own))
-    share = float(real.counts[numeric].sum()) / real.known
+    some, counts = real.some(SAMPLE)
+    numeric = ~np.isnan(numbers(some, own_decimal(some, decimal)))
+    share = float(counts[numeric].sum()) / float(counts.sum())
     if share >= MOST:
         return NUMBER
-    form, dated = date_form(real.distinct)
+    form, dated = date_form(some)
     if form and dated >= MOST:
         _note_of_order(name, form, real.distinct, told)
         return DATE
-    kind = TEXT if _is_text(words) else CATEGORY
+    kind = TEXT if _is_text(words, some) else CATEGORY
     if max(share, dated) >= 0.3:
         what, most = ("numbers", share) if share >= dated else ("dates", dated)
-        other = next(text for text, yes in zip(real.distinct, numeric, strict=True) if not yes)
+        other = next(text for text, yes in zip(some, numeric, strict=True) if not yes)
         told.append(Finding(name, "mixed",
             f"Column '{name}' mixes {what} ({100 * most:.0f} % of the cells) and words such as "
             f"'{_cut(other)}': all are read as words."))  # fmt: skip
@@ -217,10 +220,10 @@ def _note_of_order(name: str, form: str, distinct: list[str], told: list[Finding
             "fit too."))  # fmt: skip
 
 
-def _is_text(words: Texts) -> bool:
+def _is_text(words: Texts, some: list[str]) -> bool:
     many = len(words.distinct) >= 10 and len(words.distinct) > 0.3 * words.known
-    lengths = [len(text.split()) for text in words.distinct]
-    letters = [len(text) for text in words.distinct]
+    lengths = [len(text.split()) for text in some]
+    letters = [len(text) for text in some]
     return many and bool(np.mean(lengths) >= 3 or np.mean(letters) >= 40)
 
 
