@@ -41,6 +41,9 @@ def read(path: Path) -> tuple[list[str], list[list[str]]]:
         ("sep=;\na;b\n1;2\n", ["a", "b"], [["1", "2"]]),
         ("1,x\n2,y\n3,x\n", ["column 1", "column 2"], [["1", "x"], ["2", "y"], ["3", "x"]]),
         ("p,e\nx,e\np,f\n", ["column 1", "column 2"], [["p", "e"], ["x", "e"], ["p", "f"]]),
+        (",0,1,2\n0,5,1,7\n1,6,2,9\n", ["column 1", "0", "1", "2"],
+         [["0", "5", "1", "7"], ["1", "6", "2", "9"]]),
+        ("x,2019,2020\ny,1,2\nz,3,4\n", ["x", "2019", "2020"], [["y", "1", "2"], ["z", "3", "4"]]),
         ("a,b,\n1,2,\n", ["a", "b"], [["1", "2"]]),
         ("a,b\n1,2,\n3,4,\n", ["a", "b"], [["1", "2"], ["3", "4"]]),
         ("a,b\nr1,1,2\nr2,3,4\n", ["row", "a", "b"], [["r1", "1", "2"], ["r2", "3", "4"]]),
@@ -48,7 +51,8 @@ def read(path: Path) -> tuple[list[str], list[list[str]]]:
         ('size\n5" pipe\n"6"" pipe"\n', ["size"], [['5" pipe'], ['6" pipe']]),
     ],
     ids=["comma", "decimal comma", "tab", "bar", "spaces", "one column", "quotes",
-         "blank line", "declared", "no header", "no header, words", "separator at the end",
+         "blank line", "declared", "no header", "no header, words", "a frame without names",
+         "years", "separator at the end",
          "separator below", "row names", "names", "inches"],
 )  # fmt: skip
 def test_separated(text: str, names: list[str], cells: list[list[str]], tmp_path: Path) -> None:

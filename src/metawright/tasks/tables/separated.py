@@ -114,14 +114,17 @@ def separator_of(text: str) -> str:
 def has_header(records: Sequence[Sequence[str]]) -> bool:
     """Whether the first record names the columns.
 
-    It does where it has words above numbers. It does not where it has numbers above numbers, or
-    words that come again below.
+    It does where it has words above numbers, or counts on (0, 1, 2, ... as frames without names
+    are written, or years). It does not where it has numbers above numbers, or words that come
+    again below.
 
     Example:
         >>> has_header([["a", "b"], ["1", "x"]]), has_header([["3", "x"], ["1", "x"]])
         (True, False)
     """
     first, rest = records[0], records[1 : 1 + _RECORDS]
+    if _counts_on(first) and not any(_counts_on(row) for row in rest):
+        return True
     votes = 0
     for index, name in enumerate(first):
         below = [row[index].strip() for row in rest if index < len(row)]
@@ -192,6 +195,14 @@ def distinct_names(
         told = " and ".join(f"'{n}'" for n in later)
         notes.append(f"{counts[name]} columns are called '{name}': the {are} now {told}.")
     return names, repeated, tuple(notes)
+
+
+def _counts_on(cells: Sequence[str]) -> bool:
+    """Whether the whole numbers of a row are 0, 1, 2, ... or years one after the other."""
+    numbers = [int(cell) for cell in cells if re.fullmatch(r"\d{1,6}", cell.strip())]
+    if len(numbers) < 2 or any(after != before + 1 for before, after in pairwise(numbers)):
+        return False
+    return numbers[0] == 0 or (1900 <= numbers[0] and numbers[-1] <= 2100)
 
 
 def _few(names: Sequence[str]) -> str:
