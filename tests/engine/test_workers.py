@@ -98,3 +98,25 @@ def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
+
+
+INTERRUPTED = """
+import os, signal, threading
+from metawright.engine.workers import Workers
+if __name__ == "__main__":
+    with Workers(eval) as workers:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            workers.submit("long", "__import__('time').sleep(60)")
+            workers.wait(60)
+        except KeyboardInterrupt:
+            print("interrupted")
+"""
+
+
+def test_an_interrupt_while_a_child_starts_is_not_lost(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(INTERRUPTED)
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.stdout == "interrupted\n" and time.monotonic() - began < 50

@@ -26,6 +26,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of malloc.h
 def begin_child() -> None:
     """What a child does first: one thread, Ctrl-C left to the parent, and no life after it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(1)
     _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -33,15 +35,19 @@ def begin_child() -> None:
 
 @contextlib.contextmanager
 def no_interrupt() -> Iterator[None]:
-    """A child that is started in here ignores Ctrl-C from its first moment on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's to set
+    """A child that is started in here never sees Ctrl-C; the parent sees it afterwards.
+
+    The signal is blocked, which a child inherits until it ignores it, and not ignored: to start a
+    child takes seconds, and a Ctrl-C in them must not be lost.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def packed(value: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 Models are taken one by one, with replacement, each time the one that makes the mean best. On few
 rows that overfits, so the choice is made on resampled rows several times and averaged, and it must
-beat the best single model on rows that took no part in it.
+not be clearly beaten by the best single model on rows that took no part in it.
 """
 
 from collections.abc import Sequence
@@ -56,13 +56,14 @@ def select(
     *,
     steps: int = 25,
     bags: int = 10,
-    least_gain: float = 0.0,
+    tolerance: float = 2.0,
     folds: int = 5,
 ) -> Ensemble:
     """Greedy selection with replacement, on resampled rows (bagging), if it pays.
 
-    Where the ensemble does not beat the best single model on rows left out of the choice by
-    `least_gain` of its loss, or not on the rows at hand, the single model is the answer.
+    Where the ensemble is worse than the best single model on rows left out of the choice, by more
+    than `tolerance` standard errors of the paired difference, or not better on the rows at hand,
+    the single model is the answer.
 
     Arguments:
         held_out: of each model, predictions (rows, outputs) of rows it had not learned from:
@@ -70,7 +71,7 @@ def select(
         y: labels or numbers (rows,).
         steps: models taken at most, the same one more than once.
         bags: resamplings of the rows over which shares are averaged; 0: the rows as they are.
-        least_gain: share of the best single model's loss.
+        tolerance: in standard errors; a lower one chooses the single model more often.
         folds: of the rows, to choose by and to judge on; 0: nothing is left out.
 
     Raises:
@@ -100,8 +101,10 @@ def select(
     loss = float(_losses(weights @ values, targets))
     honest, honest_single = None, None
     if folds > 1 and values.shape[1] >= 2 * folds:
-        honest, honest_single = _judged(values, targets, steps, bags, folds, fork(rng))
-        if not honest < honest_single * (1 - least_gain):
+        mean, lone = _judged(values, targets, steps, bags, folds, fork(rng))
+        honest, honest_single = float(mean.mean()), float(lone.mean())
+        error = float((mean - lone).std() / np.sqrt(len(mean)))
+        if honest - honest_single > tolerance * error:
             weights = alone
     if not loss < single:
         weights = alone
@@ -124,11 +127,16 @@ def _values(
     return stacked[:, known][:, np.arange(known.sum()), y[known]], None
 
 
+def _each(values: Matrix, targets: Matrix | None) -> Matrix:
+    """Loss of each row."""
+    if targets is None:
+        return np.asarray(-np.log(np.maximum(values, _SMALLEST)))
+    return np.asarray((values - targets) ** 2)
+
+
 def _losses(values: Matrix, targets: Matrix | None) -> Matrix:
     """Mean loss over the last axis, the rows."""
-    if targets is None:
-        return np.asarray(-np.log(np.maximum(values, _SMALLEST)).mean(-1))
-    return np.asarray(((values - targets) ** 2).mean(-1))
+    return np.asarray(_each(values, targets).mean(-1))
 
 
 def _greedy(values: Matrix, targets: Matrix | None, steps: int) -> Matrix:
@@ -167,8 +175,8 @@ def _judged(
     bags: int,
     folds: int,
     rng: torch.Generator,
-) -> tuple[float, float]:
-    """Loss of the ensemble and of the best single model, both chosen by other rows."""
+) -> tuple[Matrix, Matrix]:
+    """Loss of each row under the ensemble and the best single model, chosen by other rows."""
     mean, alone = np.empty(values.shape[1]), np.empty(values.shape[1])
     keys = np.zeros(values.shape[1]) if targets is None else targets
     for learn, judge in folds_of(keys, folds, rng, classes=targets is None):
@@ -176,4 +184,4 @@ def _judged(
         weights = _bagged(values[:, learn], known, steps, bags, rng)
         mean[judge] = weights @ values[:, judge]
         alone[judge] = values[int(_losses(values[:, learn], known).argmin()), judge]
-    return float(_losses(mean, targets)), float(_losses(alone, targets))
+    return _each(mean, targets), _each(alone, targets)

@@ -183,7 +183,7 @@ class Supervised:
         """Trains in place; the evidence of it."""
         support, _, spec = self.task
         batch_size = min(plan.batch_size, len(support.x))
-        per_epoch = math.ceil(len(support.x) / batch_size)
+        per_epoch = _batches(len(support.x), batch_size)
         steps = max(1, round(self.epochs * fidelity * per_epoch))
         epochs = _Epochs(per_epoch, self.max_seconds)
         module.train()
@@ -251,6 +251,11 @@ class _Epochs:
         ]
         curve = [math.fsum(part) / len(part) for part in parts]
         return {"epochs": round(self.steps / self.per_epoch, 3), "curve": curve}
+
+
+def _batches(examples: int, size: int) -> int:
+    """How many batches an epoch has; a last one of one example is joined to the one before."""
+    return max(1, examples // size + (examples % size > 1))
 
 
 class _Batches:

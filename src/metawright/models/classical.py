@@ -200,7 +200,7 @@ def numbers_held(fitted: Any) -> int:
     if hasattr(fitted, "booster_"):
         return 10 * int(fitted.n_estimators_ * fitted.num_leaves)
     if hasattr(fitted, "tree_count_"):
-        return int(fitted.tree_count_) * 3 * 2 ** int(fitted.get_param("depth"))
+        return 3 * int(fitted.tree_count_) << int(fitted.get_param("depth"))
     if hasattr(fitted, "estimators_"):
         return sum(numbers_held(one) for one in fitted.estimators_)
     if hasattr(fitted, "tree_"):

@@ -126,11 +126,11 @@ def first_designs(kind: str) -> tuple[Design, ...]:
     smooth |= {"rare": 5, "topics": 16}
     split = smooth | {"scaling": "none", "clip": None, "categories": "ordinal", "rare": 2}
     bent = smooth | {"scaling": "quantile"}
-    forest = {"trees": 200, "features": 0.3, "leaf": 1}
+    forest = {"trees": 100, "features": 0.3, "leaf": 2}
     boosting = {"lr": 0.05, "leaf": 10, "features": 0.5, "penalty": 1.0}
     small = {"kind": "boosting", **boosting, "rounds": 100, "leaves": 8}
-    large = {"kind": "boosting", **boosting, "rounds": 300, "leaves": 16}
-    mlp = {"width": 64, "depth": 2, "lr": 3e-3, "penalty": 1.0, "epochs": 60}
+    large = {"kind": "boosting", **boosting, "lr": 0.1, "rounds": 150, "leaves": 16}
+    mlp = {"width": 64, "depth": 1, "lr": 3e-3, "penalty": 1.0, "epochs": 40}
     linear: Mapping[str, Any] = {"kind": "logistic", "strength": 1.0}
     svm = {"kind": "svm", "strength": 3.0, "gamma": 1.0}
     if kind == "regression":
@@ -139,11 +139,11 @@ def first_designs(kind: str) -> tuple[Design, ...]:
     guesses: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
         (smooth, linear),
         (split, small),
-        (split, {"kind": "extra_trees", **forest}),
+        (split, {"kind": "extra_trees", **forest, "features": 0.6, "leaf": 3}),
         (smooth, svm),
-        (split, {"kind": "random_forest", **forest, "leaf": 2}),
+        (split, {"kind": "random_forest", **forest}),
         (bent, {"kind": "mlp", **mlp}),
         (split, large),
-        (bent, {"kind": "neighbours", "count": 15, "weights": "distance"}),
+        (bent, {"kind": "neighbours", "count": 25, "weights": "uniform"}),
     ]
     return tuple(Design({"preparation": p, "model": m}) for p, m in guesses)

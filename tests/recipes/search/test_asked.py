@@ -57,9 +57,13 @@ def test_limits_are_checked(changes: dict[str, Any], message: str) -> None:
 
 
 def test_amounts_have_units() -> None:
-    told = {"100k": 1e5, "1.5M": 1.5e6, "2ms": 0.002, "300": 300.0, "2G": 2e9, "40us": 4e-5}
+    told = {"100k": 1e5, "1.5M": 1.5e6, "300": 300.0, "2G": 2e9}
     assert {text: parse_amount(text, "--max-params") for text in told} == pytest.approx(told)
-    for wrong in ("many", "", "5q", "k"):
+    times = {"2ms": 0.002, "40us": 4e-5, "0.1": 0.1, "1s": 1.0}
+    assert {text: parse_amount(text, "--max-latency") for text in times} == pytest.approx(times)
+    with pytest.raises(InputError, match=r"--max-latency must be a number such as 2ms"):
+        parse_amount("2m", "--max-latency")
+    for wrong in ("many", "", "5q", "k", "inf", "nan", "-5", "2ms"):
         with pytest.raises(InputError, match=r"--max-params must be a number such as 100k"):
             parse_amount(wrong, "--max-params")
 

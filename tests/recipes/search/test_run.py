@@ -158,3 +158,36 @@ def test_data_and_space_that_do_not_fit_are_told() -> None:
         metawright.search(space="dense", trials=1)
     with pytest.raises(InputError, match="not both"):
         metawright.search("digits", budget="3s", trials=1)
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "tpe", "local", "ppo"])
+def test_a_finished_run_stays_as_it_is_and_a_stopped_one_ends_the_same(
+    strategy: str, tmp_path: Path
+) -> None:
+    whole = search(tmp_path / "whole", strategy=strategy, trials=12)
+    again = search(tmp_path / "whole", strategy=strategy, trials=12)
+    assert [t.id for t in again.trials] == [t.id for t in whole.trials]
+    assert again.record["why"] == whole.record["why"]
+    for stop in (5, 13, 17):
+        out = tmp_path / f"stopped at {stop}"
+
+        def halt(event: Mapping[str, Any], stop: int = stop) -> None:
+            if event["trials"] == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            search(out, strategy=strategy, trials=12, watch=halt)
+        resumed = search(out, strategy=strategy, trials=12)
+        assert [t.design for t in resumed.trials] == [t.design for t in whole.trials]
+
+
+def test_another_space_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    search(tmp_path / "run", trials=4)
+    other = Record({"x": Integer(0, 9), "y": Integer(0, 99)})
+    with pytest.raises(InputError, match="with other data|another space"):
+        search(tmp_path / "run", trials=4, space=other)
+
+
+def test_trained_in_part_only_a_search_ends_with_one_training_in_full() -> None:
+    found = search(None, strategy="halving", trials=6, controls=False)
+    assert found.trial.evidence.get("fidelity", 1) == 1

@@ -16,6 +16,7 @@ from metawright.recipes.search.asked import (
     OWN,
     Asked,
     Limits,
+    is_file,
     parse_amount,
     usual_workers,
 )
@@ -35,7 +36,8 @@ def search(
         typer.Argument(
             help="A source (digits, mnist, ...), a folder with one sub-folder of images, .txt or "
             ".wav files a class, a table of texts, or a table of measured architectures. Not "
-            "needed where --space is a Python file with `evaluate`."
+            "needed where --space is a Python file with `evaluate`.",
+            show_default=False,
         ),
     ] = OWN,
     space: Annotated[
@@ -66,7 +68,10 @@ def search(
         str | None, typer.Option(help=f"How long it may take, such as 90s or 1h ({BUDGET}).")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="How many designs to try, instead of a time.")
+        int | None,
+        typer.Option(
+            help="How many designs to try, instead of a time (up to 12 more are compared with)."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Designs tried at once (default: a worker a core, 1 to 4).")
@@ -100,6 +105,8 @@ def search(
     # NumPy and Pillow load from here on.
     from metawright.recipes.search.check import check_problem, is_table
 
+    if is_file(space):
+        space = str(Path(space).resolve())  # the run must be loadable from anywhere
     goals = tuple(part.strip() for part in objective.split(",") if part.strip())
     most = {
         "parameters": max_params, "flops": max_flops, "latency": max_latency, "bytes": max_bytes

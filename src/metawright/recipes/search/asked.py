@@ -23,7 +23,8 @@ OWN = "own"
 """The name of a space, or of data, that was given as an object."""
 
 RULES = ("best", "knee")
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "ms": 1e-3, "us": 1e-6, "s": 1.0}
+_COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Limits:
 
 
 def parse_amount(text: str, flag: str) -> float:
-    """A number with an optional unit: "100k", "1.5M", "2ms", "300000".
+    """A number with an optional unit: "100k", "1.5M", "300000"; for a latency "2ms", "40us".
 
     Raises:
         InputError: the text is no such number.
@@ -163,14 +164,18 @@ def parse_amount(text: str, flag: str) -> float:
         >>> parse_amount("100k", "--max-params"), parse_amount("2ms", "--max-latency")
         (100000.0, 0.002)
     """
+    factors, example = _COUNTS, "100k or 1.5M"
+    if flag.endswith("latency"):
+        factors, example = _TIMES, "2ms or 40us"
     words = text.strip().lower()
     number = words.rstrip("kmgus")
     try:
-        return float(number) * _FACTORS[words[len(number) :]]
+        amount = float(number) * factors[words[len(number) :]]
     except (KeyError, ValueError):
-        raise InputError(
-            f"{flag} must be a number such as 100k, 1.5M or 2ms, but got {text!r}."
-        ) from None
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise InputError(f"{flag} must be a number such as {example}, but got {text!r}.")
+    return amount
 
 
 def usual_workers() -> int:

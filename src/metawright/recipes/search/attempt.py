@@ -1,5 +1,6 @@
 """Trying one design in a worker: constraints that need no training are checked before it."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,12 +9,15 @@ from typing import Any, NamedTuple
 from metawright.evaluate.costs import costs
 from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised
+from metawright.evaluate.training_plan import training_plan
 from metawright.models.saved import weights_bytes
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
 from metawright.strategies.objectives import Constraint, violation
 
 __all__ = ["Attempt", "Tried"]
+
+_FEW, _MORE = 2, 10  # steps of the short trainings that are timed
 
 
 class Tried(NamedTuple):
@@ -38,17 +42,28 @@ class Attempt:
         self.constraints = tuple(constraints)
 
     def __call__(
-        self, design: Design, *, fidelity: float = 1.0, seed: int = 0, stretch: float = 1.0
-    ) -> Tried:
-        """Scores, cost, evidence and weights of the design.
+        self,
+        design: Design,
+        *,
+        fidelity: float = 1.0,
+        seed: int = 0,
+        epochs: int | None = None,
+        max_seconds: float | None = None,
+        timing: bool = False,
+    ) -> Any:
+        """A `Tried`: scores, cost, evidence and weights of the design.
 
         Arguments:
-            stretch: how many times longer than a full training; only networks can be.
+            epochs: of a full training of a network; None: the evaluator's own number.
+            max_seconds: after which the training of a network ends, wherever it stands.
+            timing: whether only the seconds of one epoch are wanted.
         """
+        if timing:
+            return _epoch_seconds(self.evaluator, design, seed)
         began = time.perf_counter()
         if (early := self._left_out(design)) is not None:
             return early
-        with _longer(self.evaluator, stretch):
+        with _effort(self.evaluator, epochs, max_seconds):
             made = self.evaluator(design, fidelity=fidelity, seed=seed)
         cost = {"seconds": time.perf_counter() - began, **made.cost}
         evidence = dict(made.evidence) | ({"fidelity": fidelity} if fidelity < 1 else {})
@@ -66,17 +81,34 @@ class Attempt:
 
 
 @contextmanager
-def _longer(evaluator: Evaluator, stretch: float) -> Iterator[None]:
-    """Within it, full trainings have so many times more epochs."""
-    if stretch == 1 or not isinstance(evaluator, Supervised):
+def _effort(evaluator: Evaluator, epochs: int | None, max_seconds: float | None) -> Iterator[None]:
+    """Within it, trainings of networks have so many epochs and seconds."""
+    if not isinstance(evaluator, Supervised):
         yield
         return
-    before = evaluator.epochs
-    evaluator.epochs = max(1, round(before * stretch))
+    before = evaluator.epochs, evaluator.max_seconds
+    evaluator.epochs = epochs or evaluator.epochs
+    evaluator.max_seconds = max_seconds or evaluator.max_seconds
     try:
         yield
     finally:
-        evaluator.epochs = before
+        evaluator.epochs, evaluator.max_seconds = before
+
+
+def _epoch_seconds(evaluator: Evaluator, design: Design, seed: int) -> float:
+    """What an epoch of a design takes: by a training of a few steps and one of some more, whose
+    difference is free of what comes once."""
+    assert isinstance(evaluator, Supervised)
+    examples = len(evaluator.task.support.x)
+    batch = min(training_plan(design).batch_size, examples)
+    steps = evaluator.epochs * math.ceil(examples / batch)
+    spent = []
+    for count in (_FEW, _MORE):
+        began = time.perf_counter()
+        evaluator(design, fidelity=min(1.0, count / steps), seed=seed)
+        spent.append(time.perf_counter() - began)
+    step = max(spent[1] - spent[0], 1e-4) / (_MORE - _FEW)
+    return step * steps / evaluator.epochs
 
 
 def _known_costs(evaluator: Evaluator, design: Design) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from metawright.recipes.search.asked import Asked
 from metawright.recipes.search.hunt import CONTROL, SEARCH, Job, role_of
 from metawright.rng import stream
+from metawright.spaces.design import Design
 from metawright.spaces.draw import mutate
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
@@ -17,6 +18,7 @@ __all__ = [
     "RANKED",
     "REPEAT",
     "better_trained",
+    "explored",
     "final",
     "mutants",
     "repeats",
@@ -47,26 +49,32 @@ def repeats(best: Trial, rival: Trial | None, seed: int) -> list[Job]:
     """The best and its rival with further seeds, in turns, so that they can be compared in pairs
     whenever the time is over."""
     pair = [trial for trial in (best, rival) if trial is not None]
+    seeds = _SEEDS if rival is not None else _SEEDS // 2  # alone, it only shows its own noise
     return [
         Job(trial.design, REPEAT, seed=seed + number, of=trial.id)
-        for number in range(1, _SEEDS + 1)
+        for number in range(1, seeds + 1)
         for trial in pair
     ]
 
 
-def final(best: Trial, *, epochs: int, most: int, seconds: float, seed: int) -> list[Job]:
+def final(
+    best: Trial, trials: Sequence[Trial], *, epochs: int, most: int, seconds: float, seed: int
+) -> list[Job]:
     """The best trained as long as there is time for, if that is clearly longer than it was.
 
     Arguments:
+        trials: of the run; a longer training that is among them is not made again.
         epochs: of the trainings of the search.
         most: epochs that are worth while.
         seconds: that are left.
     """
-    room = _SURE * seconds / max(best.cost["seconds"], 1e-3)
-    stretch = min(most / epochs, room)
-    if stretch < _LONGER:
+    room = epochs * _SURE * seconds / max(best.cost["seconds"], 1e-3)
+    wanted = round(min(most, room))
+    made = [t.evidence.get("stretch", 1.0) for t in trials
+            if role_of(t) == FINAL and t.evidence.get("of") == best.id]  # fmt: skip
+    if wanted < _LONGER * epochs * max([1.0, *made]):
         return []
-    return [Job(best.design, FINAL, seed=seed, of=best.id, stretch=round(stretch, 3))]
+    return [Job(best.design, FINAL, seed=seed, of=best.id, epochs=wanted, seconds=0.9 * seconds)]
 
 
 def better_trained(best: Trial, trials: Sequence[Trial], goal: Objective) -> Trial:
@@ -82,7 +90,13 @@ def better_trained(best: Trial, trials: Sequence[Trial], goal: Objective) -> Tri
 
 
 def runner_up(best: Trial, trials: Sequence[Trial], asked: Asked) -> Trial | None:
-    """What would have been chosen if there were no `best`."""
-    left = Archive([objective(name) for name in asked.objectives], asked.limits())
-    left.tell([t for t in trials if role_of(t) in RANKED and t.design != best.design])
+    """What would have been chosen if there were neither `best` nor blind changes."""
+    left = explored(trials, asked, without=best.design)
     return left.choose(asked.rule) if left.trials else None
+
+
+def explored(trials: Sequence[Trial], asked: Asked, *, without: Design | None = None) -> Archive:
+    """The front of what the strategy and the random control brought, and of nothing later."""
+    found = Archive([objective(name) for name in asked.objectives], asked.limits())
+    found.tell([t for t in trials if role_of(t) in (SEARCH, CONTROL) and t.design != without])
+    return found

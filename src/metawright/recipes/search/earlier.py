@@ -11,6 +11,8 @@ from metawright.strategies.objectives import Objective, measured
 
 __all__ = ["best_elsewhere"]
 
+_AGAIN = ("repeat", "final")  # roles of trials that tried a design once more, or for longer
+
 
 def best_elsewhere(
     trials: Sequence[Trial], space: Space, goal: Objective, *, task: str, count: int = 5
@@ -42,6 +44,7 @@ def best_elsewhere(
     for trial in trials:
         value = measured(trial, goal.name)
         whole = trial.evidence.get("fidelity", 1) == 1
+        whole = whole and trial.evidence.get("role") not in _AGAIN
         if trial.task != task and value is not None and whole and contains(space, trial.design):
             turned = value if goal.maximise else -value
             of_task = scores[trial.task]

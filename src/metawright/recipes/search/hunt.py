@@ -29,6 +29,7 @@ SEARCH, CONTROL = "search", "control"
 _SHARE = 4  # one design in so many is a control
 _LEAST_FAILURES = 4  # trials that must have failed before a share of them means anything
 _SKIPPED = 300  # designs in a row that break a constraint before any is tried
+_PATIENCE = 2.0  # budgets that the first design may take
 _LOOK = 0.5  # seconds between two looks at the clock
 
 
@@ -39,7 +40,8 @@ class Job:
     Arguments:
         role: SEARCH, CONTROL, or what a later stage calls its trials.
         of: id of the trial that it repeats or varies, if any.
-        stretch: how many times longer than a full training it is trained.
+        epochs: of its training, where that is another number than for all; seconds: after which
+            its training ends, wherever it stands.
     """
 
     design: Design
@@ -47,7 +49,8 @@ class Job:
     fidelity: float = 1.0
     seed: int = 0
     of: str = ""
-    stretch: float = 1.0
+    epochs: int | None = None
+    seconds: float | None = None
 
 
 class Runner(Protocol):
@@ -86,6 +89,7 @@ class Hunt:
             none) before anything else learns of it; gives the trial as it is to be remembered.
         told: trials of earlier sessions, in the order in which they were made.
         warm_start: designs that the strategy tries first, the best on earlier tasks at their head.
+        epochs: of a full training of a network.
     """
 
     def __init__(
@@ -101,7 +105,9 @@ class Hunt:
         keep: Callable[[Trial, bytes], Trial],
         told: Sequence[Trial] = (),
         warm_start: Sequence[Design] = (),
+        epochs: int | None = None,
     ) -> None:
+        self.epochs = epochs
         self.asked, self.limits, self.run, self.task = asked, limits, run, task
         self.deadline = deadline
         self.objectives = tuple(objectives)
@@ -127,7 +133,7 @@ class Hunt:
         """Works on given jobs in order, those that fit into the time left; what an earlier
         session has done already is not done again."""
         done = {_identity_of(trial) for trial in self.trials}
-        waiting = [job for job in jobs if _identity(job) not in done]
+        waiting = [job for job in jobs if _identity(job, self.epochs) not in done]
         while waiting or self._out:
             while waiting and runner.free:
                 if self._pace() > clock.remaining():
@@ -169,21 +175,24 @@ class Hunt:
             job.design,
             fidelity=job.fidelity,
             seed=job.seed,
-            stretch=job.stretch,
+            epochs=job.epochs or self.epochs,
+            max_seconds=job.seconds,
             seconds=most if math.isfinite(most) else None,
         )
 
     def _left(self) -> float:
-        """What a design may take at most; before there is an answer, whatever it takes."""
+        """What a design may take at most: the time left, but before there is an answer more."""
         answered = any(trial.scores for trial in self.trials)
-        return max(self.deadline.remaining(), 0.01) if answered else math.inf
+        late = 0.0 if answered else _PATIENCE * (self.limits.seconds or math.inf)
+        return max(self.deadline.remaining(), late, 0.01)
 
     def _collect(self, runner: Runner) -> None:
         for outcome in runner.wait(_LOOK):
             job = self._out.pop(outcome.key)
             own = self.limits.trial_seconds or math.inf
+            late = not self.deadline.remaining() and any(trial.scores for trial in self.trials)
             # Cut off by the end of the budget, a design has shown nothing.
-            if outcome.how != "time" or outcome.seconds >= own:
+            if outcome.how != "time" or outcome.seconds >= own or not late:
                 self._take(outcome, job)
 
     def _take(self, outcome: Outcome, job: Job) -> None:
@@ -197,7 +206,8 @@ class Hunt:
     def _trial(self, outcome: Outcome, job: Job) -> tuple[Trial, bytes]:
         evidence: dict[str, Any] = {"role": job.role, "seed": job.seed}
         evidence |= {"of": job.of} if job.of else {}
-        evidence |= {"stretch": job.stretch} if job.stretch != 1 else {}
+        if job.epochs and self.epochs:
+            evidence["stretch"] = round(job.epochs / self.epochs, 2)
         if job.role == SEARCH and job.design == self.transfer:
             evidence["transfer"] = True  # it ranks best on earlier tasks
         scores: Mapping[str, float] = {}
@@ -293,10 +303,12 @@ def _nearest(trials: Sequence[Trial], asked: Asked) -> str:
     )
 
 
-def _identity(job: Job) -> tuple[str, str, int, str]:
-    return job.role, job.of, job.seed, job.design.key
+def _identity(job: Job, epochs: int | None) -> tuple[str, str, int, str, float]:
+    stretch = round(job.epochs / epochs, 2) if job.epochs and epochs else 1.0
+    return job.role, job.of, job.seed, job.design.key, stretch
 
 
-def _identity_of(trial: Trial) -> tuple[str, str, int, str]:
-    evidence = trial.evidence
-    return role_of(trial), str(evidence.get("of", "")), int(evidence["seed"]), trial.design.key
+def _identity_of(trial: Trial) -> tuple[str, str, int, str, float]:
+    told = trial.evidence
+    stretch = float(told.get("stretch", 1.0))
+    return role_of(trial), str(told.get("of", "")), int(told["seed"]), trial.design.key, stretch

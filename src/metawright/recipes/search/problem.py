@@ -1,7 +1,7 @@
 """What is searched on what: an evaluator with its space, from whatever the user gave."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +23,8 @@ from metawright.store.files import json_text
 from metawright.tasks.task import Kind, TaskSpec
 
 __all__ = ["Build", "Problem", "pose"]
+
+_PRICES = ("parameters", "flops", "latency", "bytes", "energy", "seconds")
 
 Build = Callable[[Design, TaskSpec], nn.Module]
 
@@ -95,6 +97,19 @@ def pose(
     return _trained(asked, data, space, build, seconds)
 
 
+def _check_measures(wanted: Collection[str], kind: Kind) -> None:
+    """Refuses what training on such data does not measure, before any work."""
+    if kind is Kind.REGRESSION and "accuracy" in wanted:
+        raise InputError("The data has numbers to predict: give --objective r2 or rmse.")
+    scores = ("r2", "rmse") if kind is Kind.REGRESSION else ("accuracy", "log_loss")
+    known = (*scores, *_PRICES)
+    for name in wanted:
+        if name not in known:
+            raise InputError(
+                f"'{name}' is not measured on such data: choose among {', '.join(known)}."
+            )
+
+
 def _named(asked: Asked, space: Space) -> str:
     """A task without data is known by its name and its space."""
     text = json_text({"data": asked.data, "space": space_to_json(space)})
@@ -125,8 +140,7 @@ def _trained(
     )
     task = opened.division.task
     wanted = {*asked.objectives, *dict(asked.constraints)}
-    if task.spec.kind is Kind.REGRESSION and "accuracy" in wanted:
-        raise InputError("The data has numbers to predict: give --objective r2 or rmse.")
+    _check_measures(wanted, task.spec.kind)
     evaluator = Supervised(
         task,
         asked.space if space is None else _record(space),

@@ -22,6 +22,7 @@ from metawright.engine.inline import Inline
 from metawright.engine.lock import FolderLock
 from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
+from metawright.errors import InputError
 from metawright.evaluate.supervised import Supervised, usual_epochs
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import KIND, Asked, Limits
@@ -31,6 +32,7 @@ from metawright.recipes.search.controls import (
     RANKED,
     REPEAT,
     better_trained,
+    explored,
     final,
     mutants,
     repeats,
@@ -38,16 +40,16 @@ from metawright.recipes.search.controls import (
 )
 from metawright.recipes.search.earlier import best_elsewhere
 from metawright.recipes.search.found import Found, save_network
-from metawright.recipes.search.hunt import Hunt, Job, Runner, role_of
-from metawright.recipes.search.pace import settle_epochs
+from metawright.recipes.search.hunt import CONTROL, Hunt, Job, Runner, role_of
+from metawright.recipes.search.pace import settled_epochs
 from metawright.recipes.search.problem import Problem
 from metawright.recipes.search.summary import summary
-from metawright.recipes.search.tested import network_of, plain_row
+from metawright.recipes.search.tested import network_of, plain_row, tested
 from metawright.spaces import Design, count, space_to_json
 from metawright.store.blobs import Blobs
 from metawright.store.database import Store
 from metawright.store.records import RunRecord, Trial
-from metawright.strategies.objectives import objective
+from metawright.strategies.objectives import measured, objective
 from metawright.strategies.pareto import Archive
 from metawright.tasks.task import Kind
 
@@ -56,8 +58,12 @@ __all__ = ["Watch", "search_run"]
 Watch = Callable[[Mapping[str, Any]], None]
 """Called after every trial with "trial", "trials", "front", "chosen", "seconds" and "stage"."""
 
-_SHARES = {"explored": 0.6, "varied": 0.7, "repeated": 0.8}
-"""Of the time that is over when a stage ends; the last fifth is for training the best longer."""
+_CUT = {"explored": 0.6, "varied": 0.7, "repeated": 0.8}
+"""Of the time that is over when a stage ends, where trainings were cut to fit the budget: the last
+fifth is for training the best longer."""
+
+_WHOLE = {"explored": 0.75, "varied": 0.87, "repeated": 1.0}
+"""The same where trainings are as long as they should be."""
 
 SAVE_EVERY = 2.0  # seconds between two writings of run.json
 
@@ -92,18 +98,11 @@ def search_run(
         folder.started_before(spent)
         own = stack.enter_context(Store(out / "store"))
         shared = None if store is None else stack.enter_context(Store(store))
-        epochs = settle_epochs(
-            problem.evaluator,
-            limits,
-            share=_SHARES["explored" if asked.controls else "repeated"],
-            seed=asked.seed,
-            known=asked.epochs or folder.record.get("epochs"),
-        )
-        folder.save(epochs=epochs)
-        run = _Run(problem, asked, limits, folder, own, shared, epochs, watch)
+        _check_space(out, folder, problem)
         attempt = Attempt(problem.evaluator, asked.limits())
         runner = _runner(attempt, limits)
         stack.enter_context(runner)
+        run = _Run(problem, asked, limits, folder, own, shared, watch)
         try:
             run.go(runner)
         except BaseException as error:
@@ -123,12 +122,11 @@ class _Run:
         folder: RunFolder,
         own: Store,
         shared: Store | None,
-        epochs: int | None,
         watch: Watch | None,
     ) -> None:
         self.problem, self.asked, self.limits = problem, asked, limits
         self.folder, self.own, self.shared, self.watch = folder, own, shared, watch
-        self.blobs, self.epochs = Blobs(own.folder), epochs
+        self.blobs = Blobs(own.folder)
         self.goals = [objective(name) for name in asked.objectives]
         self.archive = Archive(self.goals, asked.limits())
         self.id = folder.record.setdefault("id", _new_id(folder))
@@ -136,6 +134,8 @@ class _Run:
         told = own.trials(run=self.id)
         self.archive.tell([trial for trial in told if role_of(trial) in RANKED])
         self.made_at = dict(folder.record.get("made_at", {}))
+        # What earlier sessions spent is spent: stages share what is left.
+        self.before = folder.seconds if told else 0.0
         before = time.monotonic() - folder.seconds
         self.hunt = Hunt(
             problem.space,
@@ -148,6 +148,7 @@ class _Run:
             keep=self.keep,
             told=told,
             warm_start=self._earlier(),
+            epochs=asked.epochs or folder.record.get("epochs"),
         )
 
     def go(self, runner: Runner) -> None:
@@ -159,20 +160,42 @@ class _Run:
         self.folder.save(status="running")
         if self.asked.controls and "plain" not in self.folder.record:
             self.folder.save(plain=plain_row(self.problem, self._tested_measure()))
-        self.hunt.explore(runner, self._until("explored" if self.asked.controls else "repeated"))
-        best = self.archive.choose(self.asked.rule)  # says so where no design is allowed
-        if self.asked.controls:
-            self.stage = "Trying what is next to the best"
-            jobs = mutants(best, self.problem.space, self.asked.seed)
-            self.hunt.carry_out(jobs, runner, self._until("varied"))
-            best = self.archive.choose(self.asked.rule)
-            self.stage = "Repeating the best and its rival"
-            rival = runner_up(best, self.hunt.trials, self.asked)
-            self.hunt.carry_out(
-                repeats(best, rival, self.asked.seed), runner, self._until("repeated")
+        if self.hunt.epochs is None:
+            self.hunt.epochs = settled_epochs(
+                self.problem.evaluator, runner, self.limits, share=0.5, seed=self.asked.seed
             )
+            self.folder.save(epochs=self.hunt.epochs)
+        explored_until = "explored" if self.asked.controls else "repeated"
+        self.hunt.explore(runner, self._until(explored_until))
+        self._train_in_full(runner)
+        if self.asked.controls:
+            self._prove(runner)
         self.stage = "Training the best for longer"
+        best = self.archive.choose(self.asked.rule)  # says so where no design is allowed
         self.hunt.carry_out(self._longer(best), runner, self.hunt.deadline)
+
+    def _prove(self, runner: Runner) -> None:
+        """Blind changes of what was found, then it and its rival with other seeds."""
+        if not self.archive.trials:
+            return
+        self.stage = "Trying what is next to the best"
+        found = explored(self.hunt.trials, self.asked).choose(self.asked.rule)
+        jobs = mutants(found, self.problem.space, self.asked.seed)
+        self.hunt.carry_out(jobs, runner, self._until("varied"))
+        self.stage = "Repeating the best and its rival"
+        best = self.archive.choose(self.asked.rule)
+        jobs = repeats(best, runner_up(best, self.hunt.trials, self.asked), self.asked.seed)
+        self.hunt.carry_out(jobs, runner, self._until("repeated"))
+
+    def _train_in_full(self, runner: Runner) -> None:
+        """The best of those trained in part, where a strategy has trained none in full."""
+        side = 1 if self.goals[0].maximise else -1
+        part = [t for t in self.hunt.trials if measured(t, self.goals[0].name) is not None]
+        if self.archive.trials or not part or self.archive.nearest is not None:
+            return
+        best = max(part, key=lambda t: side * (measured(t, self.goals[0].name) or 0.0))
+        job = Job(best.design, CONTROL, seed=self.asked.seed, of=best.id)
+        self.hunt.carry_out([job], runner, Clock(Budget(trials=1)))
 
     def _tested_measure(self) -> str:
         """The measure by which designs are compared on the test part."""
@@ -184,21 +207,31 @@ class _Run:
     def _longer(self, best: Trial) -> list[Job]:
         """The best once more, with more epochs, where the epochs were cut to fit the budget."""
         judge = self.problem.evaluator
-        cut = self.asked.epochs is None and self.limits.seconds is not None
-        if not cut or self.epochs is None or not isinstance(judge, Supervised):
+        if not self._is_cut or self.hunt.epochs is None or not isinstance(judge, Supervised):
             return []
         return final(
             best,
-            epochs=self.epochs,
+            self.hunt.trials,
+            epochs=self.hunt.epochs,
             most=usual_epochs(len(judge.task.support.x)),
             seconds=self.hunt.deadline.remaining(),
             seed=self.asked.seed,
         )
 
+    @property
+    def _is_cut(self) -> bool:
+        """Whether trainings are shorter than they should be, to fit the budget."""
+        judge, epochs = self.problem.evaluator, self.hunt.epochs
+        if self.asked.epochs or epochs is None or not isinstance(judge, Supervised):
+            return False
+        return self.limits.seconds is not None and epochs < judge.epochs
+
     def _until(self, stage: str) -> Clock:
-        """The clock of a stage."""
-        whole = self.limits.seconds
-        seconds = None if whole is None else _SHARES[stage] * whole
+        """The clock of a stage: a share of the time that was left when this session began."""
+        whole, share = self.limits.seconds, (_CUT if self._is_cut else _WHOLE)[stage]
+        seconds = None if whole is None else self.before + share * max(whole - self.before, 0.0)
+        if seconds == 0:
+            seconds = 1e-9
         started = self.hunt.deadline.started
         return Clock(Budget(seconds, self.limits.trials), started=started)
 
@@ -223,11 +256,12 @@ class _Run:
         kept = better_trained(best, self.hunt.trials, self.goals[0])
         module = network_of(self.problem, kept, self.blobs)
         save_network(self.folder.path, self.problem, self.asked, kept, self.blobs)
+        tests = self._tests(best, kept)
         told = summary(
-            self.problem, self.asked, best, kept, self.hunt.trials, self.blobs,
+            self.problem, self.asked, best, kept, self.hunt.trials, tests, module,
             plain=self.folder.record.get("plain"),
         )  # fmt: skip
-        self._save(status="done", kept=kept.id, why=told)
+        self._save(status="done", kept=kept.id, tested=tests, why=told)
         self._forget()
         for each in self._stores():
             each.update_run(self.id, status="done")
@@ -240,6 +274,20 @@ class _Run:
             self.folder.record,
             self.folder.path,
         )
+
+    def _tests(self, best: Trial, kept: Trial) -> dict[str, dict[str, float]]:
+        """Scores on the test part by trial: of the best, the kept one and the random designs.
+        Those of earlier sessions are taken from `run.json`, for their weights are gone."""
+        known = dict(self.folder.record.get("tested", {}))
+        judge = self.problem.evaluator
+        slow = isinstance(judge, Supervised) and judge.name == "pipelines"
+        random = [t for t in self.hunt.trials if role_of(t) == CONTROL and t.scores]
+        for trial in (best, kept, *([] if slow else random)):
+            if trial.id not in known:
+                found = tested(self.problem, trial, self.blobs)
+                if found is not None:
+                    known[trial.id] = found
+        return known
 
     def stopped(self, status: str) -> None:
         """The run ends before its time; the same call goes on."""
@@ -273,9 +321,12 @@ class _Run:
         """What did best on other tasks of the shared store."""
         if self.shared is None:
             return []
-        known = self.shared.trials(status="ok")
-        space, task = self.problem.space, self.problem.fingerprint
-        return best_elsewhere(known, space, self.goals[0], task=task)
+        if "earlier" not in self.folder.record:  # later sessions must try the same ones first
+            known = self.shared.trials(status="ok")
+            space, task = self.problem.space, self.problem.fingerprint
+            found = best_elsewhere(known, space, self.goals[0], task=task)
+            self.folder.save(earlier=[design.to_json() for design in found])
+        return [Design.from_json(design) for design in self.folder.record["earlier"]]
 
     def _forget(self) -> None:
         """Removes the weights of designs that are not on the front."""
@@ -287,6 +338,15 @@ class _Run:
 
     def _stores(self) -> list[Store]:
         return [self.own] if self.shared is None else [self.own, self.shared]
+
+
+def _check_space(out: Path, folder: RunFolder, problem: Problem) -> None:
+    """Refuses a folder whose run searched another space under the same name."""
+    if folder.record.get("space", space_to_json(problem.space)) != space_to_json(problem.space):
+        raise InputError(
+            f"'{out}' holds a run with another space: choose another --out, or give the same "
+            "space as then to go on."
+        )
 
 
 def _runner(attempt: Attempt, limits: Limits) -> Workers | Inline:

@@ -1,26 +1,33 @@
 """What a find is worth, as plain data for `run.json`: against controls, on a test, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from operator import ge
 from statistics import fmean, stdev
 from typing import Any
 
+from torch import nn
+
 from metawright.errors import InputError
 from metawright.evaluate.robustness import robustness
-from metawright.evaluate.supervised import Supervised
 from metawright.recipes.search.asked import Asked
-from metawright.recipes.search.controls import MUTANT, RANKED, REPEAT
+from metawright.recipes.search.controls import MUTANT, RANKED, REPEAT, explored
 from metawright.recipes.search.hunt import CONTROL, SEARCH, role_of
 from metawright.recipes.search.problem import Problem
-from metawright.recipes.search.tested import network_of, predictions, row, tested
+from metawright.recipes.search.tested import predictions, row
 from metawright.recipes.search.words import sentences
 from metawright.rng import stream
-from metawright.store.blobs import Blobs
 from metawright.store.records import Trial
 from metawright.strategies.confidence import beats
 from metawright.strategies.controls import expected_best, mean_design
 from metawright.strategies.importance import importance
-from metawright.strategies.objectives import Objective, measured, objective, violation
+from metawright.strategies.objectives import (
+    Objective,
+    aligned,
+    measured,
+    objective,
+    violation,
+)
 from metawright.strategies.path import path
 from metawright.tasks.task import Kind
 
@@ -33,7 +40,8 @@ def summary(
     best: Trial,
     kept: Trial,
     trials: Sequence[Trial],
-    blobs: Blobs,
+    tests: Mapping[str, Mapping[str, float]],
+    module: nn.Module | None,
     *,
     plain: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -42,17 +50,19 @@ def summary(
     Arguments:
         best: the trial that was chosen; kept: the one whose weights are kept.
         trials: all of the run.
+        tests: scores on the test part by trial id.
+        module: the network that is kept, if there is one.
         plain: the row of the plain baseline on the test part, if it was made.
     """
     goal = objective(asked.objectives[0])
     told = {
         "measure": {"name": goal.name, "maximise": goal.maximise},
-        "test": _test(problem, asked, kept, trials, blobs, plain),
+        "test": _test(problem, asked, best, kept, trials, tests, plain),
         "controls": _controls(asked, best, trials, goal),
         "confidence": _confidence(best, trials, goal),
         "importance": _importance(problem, trials, goal),
         "path": _path(problem, asked, trials, goal),
-        "robustness": _robustness(problem, kept, blobs),
+        "robustness": _robustness(problem, module),
     }
     return told | {"sentences": sentences(told, asked, best, kept)}
 
@@ -92,26 +102,28 @@ def _controls(
         "mean_design": None
         if mean is None
         else {"value": side * mean.mean, "sd": stdev(random), "count": len(random)},
-        "mutants": _mutants(best, trials, goal),
+        "mutants": _mutants(asked, trials, goal),
         "transfer": _transfer(trials, goal),
         "seeds": _seeds(best, trials, goal),
     }
 
 
-def _mutants(best: Trial, trials: Sequence[Trial], goal: Objective) -> dict[str, Any] | None:
-    side = 1 if goal.maximise else -1
-    values = [side * value for value in _values(_of(trials, MUTANT), goal)]
-    if not values:
+def _mutants(asked: Asked, trials: Sequence[Trial], goal: Objective) -> dict[str, Any] | None:
+    """Blind changes of what exploring found, and how many of them beat it in every respect."""
+    front = explored(trials, asked)
+    origin = front.choose(asked.rule) if front.trials else None
+    if origin is None:
         return None
-    # The best may itself be one of them: it is compared with what it was made of.
-    origin = next((t for t in trials if t.id == _origin(trials)), best)
-    bar = measured(origin, goal.name)
-    better = 0 if bar is None else sum(value > side * bar for value in values)
+    goals, side = [objective(name) for name in asked.objectives], 1 if goal.maximise else -1
+    made = [t for t in _of(trials, MUTANT) if t.evidence.get("of") == origin.id]
+    values = [side * value for value in _values(made, goal)]
+    bar = aligned(origin, goals)
+    if not values or bar is None:
+        return None
+    allowed = [t for t in made if violation(t, asked.limits()) == 0]
+    points = [point for t in allowed if (point := aligned(t, goals)) is not None]
+    better = sum(p != bar and all(map(ge, p, bar)) for p in points)
     return {"best": side * max(values), "count": len(values), "better": better}
-
-
-def _origin(trials: Sequence[Trial]) -> str:
-    return str(_of(trials, MUTANT)[-1].evidence.get("of", ""))
 
 
 def _transfer(trials: Sequence[Trial], goal: Objective) -> dict[str, Any] | None:
@@ -202,32 +214,33 @@ def _shown(value: Any) -> str:
 def _test(
     problem: Problem,
     asked: Asked,
+    best: Trial,
     kept: Trial,
     trials: Sequence[Trial],
-    blobs: Blobs,
+    tests: Mapping[str, Mapping[str, float]],
     plain: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
     """The chosen, the best and the mean of the random designs on examples nobody chose by."""
-    own = tested(problem, kept, blobs)
+    own = tests.get(kept.id)
     if own is None or problem.data is None:
         return None
     goal = objective(asked.objectives[0])
     if goal.name not in own:  # such as the parameters: nothing to be tested
         goal = objective("r2" if "r2" in own else "accuracy")
-    examples = len(problem.data.division.test.x)
+    examples, side = len(problem.data.division.test.x), 1 if goal.maximise else -1
     rows = [row("chosen", own, goal.name, examples, own=True)]
-    side = 1 if goal.maximise else -1
-    # Pipelines are fitted anew to be tested: not all of them, for that would take as long again.
-    network = isinstance(problem.evaluator, Supervised) and problem.evaluator.name != "pipelines"
-    random = [t for t in _of(trials, CONTROL) if measured(t, goal.name) is not None]
+    if kept.id != best.id:
+        longer = f"chosen, trained {kept.evidence['stretch']:.3g} times longer"
+        rows = [row(longer, own, goal.name, examples, own=True)]
+        rows.append(row("chosen, trained as the others", tests.get(best.id), goal.name, examples))
+    allowed = [t for t in _of(trials, CONTROL) if violation(t, asked.limits()) == 0]
+    random = [t for t in allowed if t.id in tests and measured(t, goal.name) is not None]
     random.sort(key=lambda t: -side * (measured(t, goal.name) or 0.0))
-    scored = [tested(problem, t, blobs) for t in (random if network else random[:1])]
-    found = [one for one in scored if one is not None]
-    if found:
+    if random:
         name = f"best of {len(random)} random designs"
-        rows.append(row(name, found[0], goal.name, examples))
-    if len(found) > 1:
-        mean = fmean(one[goal.name] for one in found)
+        rows.append(row(name, tests[random[0].id], goal.name, examples))
+    if len(random) > 1:
+        mean = fmean(tests[t.id][goal.name] for t in random)
         rows.append(
             {"name": "mean random design", "value": mean, "low": None, "high": None, "own": False}
         )
@@ -235,13 +248,12 @@ def _test(
     return {
         "measure": goal.name,
         "examples": examples,
-        "scores": own,
+        "scores": dict(own),
         "rows": [one for one in rows if one is not None],
     }
 
 
-def _robustness(problem: Problem, kept: Trial, blobs: Blobs) -> dict[str, float] | None:
-    module = network_of(problem, kept, blobs)
+def _robustness(problem: Problem, module: nn.Module | None) -> dict[str, float] | None:
     if module is None or problem.data is None or problem.spec is None:
         return None
     test = problem.data.division.test

@@ -82,8 +82,8 @@ def _against_random(told: Mapping[str, Any], asked: Asked) -> list[str]:
         return ["The strategy is random search itself: there is nothing to compare it with."]
     if not random or not ours:
         return [
-            "There are no random designs beside it (too little time, or controls were off): "
-            "nothing can be said about whether searching was worth it."
+            "No random design beside it was trained in full and kept the constraints (too little "
+            "time, or controls were off): whether searching was worth it is unknown."
         ]
     count = min(len(random["expected"]), len(ours))
     gap = side * (ours[count - 1] - random["expected"][count - 1])
@@ -133,11 +133,17 @@ def _transfer(told: Mapping[str, Any], best: Trial) -> str:
 
 def _rival(told: Mapping[str, Any]) -> str:
     found, name = told["confidence"], told["measure"]["name"]
+    seeds = told["controls"]["seeds"]
+    if not found and seeds:
+        noise = gap_words(name, seeds["sd"]).lstrip("+")
+        return (
+            f"With {len(seeds['chosen'])} further seeds it moves by {noise} (standard deviation); "
+            "there was no rival, or no time, to compare it with."
+        )
     if not found:
         return "Not repeated with other seeds: how much of its lead is luck is unknown."
-    seeds = told["controls"]["seeds"]
     if seeds and seeds["sd"] == 0:
-        return "Its score is the same with every seed: there is no luck in it."
+        return "Its score is the same with every seed that was tried."
     noise = (
         f"; seeds alone move it by {gap_words(name, seeds['sd']).lstrip('+')} (standard deviation)"
         if seeds

@@ -29,7 +29,7 @@ from metawright.evaluate.tables import TableEvaluator, fit_final
 from metawright.models.tables import FittedPipeline, State
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import OWN, Asked, Limits
-from metawright.recipes.search.attempt import Attempt
+from metawright.recipes.search.attempt import Attempt, Tried
 from metawright.recipes.search.hunt import SEARCH, Hunt
 from metawright.recipes.tables.chosen import Chosen, choose
 from metawright.recipes.tables.model import TableModel, save_table_model
@@ -172,9 +172,7 @@ class _Run:
                 {
                     "trial": trial,
                     "trials": len(self.made),
-                    "best": min(
-                        (t.scores[self.loss] for t in self.made if t.scores), default=None
-                    ),
+                    "best": min(losses, default=None),
                     "measure": self.loss,
                     "seconds": self.folder.seconds,
                 }
@@ -246,7 +244,8 @@ class _Work:
         """Scores and held-out predictions, or the state of the fitted pipeline."""
         if fit:
             return tuple(fit_final(self.task, design, self.seed).to_state())
-        return self.attempt(design, **asked)
+        tried: Tried = self.attempt(design, **asked)
+        return tried
 
 
 def _those(chosen: Chosen, there: Sequence[bool]) -> Chosen:
