@@ -79,7 +79,9 @@ def test_never_worse_than_the_best_single_on_the_rows(kind: Kind, rows: int) -> 
         assert chosen.loss <= chosen.single
         assert sum(chosen.weights) == pytest.approx(1)
         assert chosen.honest is not None and chosen.honest_single is not None
-        assert chosen.honest <= chosen.honest_single
+        strict = select(found, y, kind, stream(seed), bags=4, tolerance=0)
+        assert strict.honest is not None and strict.honest_single is not None
+        assert strict.honest <= strict.honest_single
 
 
 def test_numbers_meet_the_least_squares() -> None:

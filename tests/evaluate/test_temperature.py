@@ -68,3 +68,10 @@ def test_order_is_kept_and_sums_are_one() -> None:
     assert_allclose(found.sum(1), 1)
     assert (found.argmax(1) == told.argmax(1)).all()
     assert calibrated(told, 1.0) is told
+
+
+def test_a_few_rows_that_are_all_right_do_not_ask_for_certainty() -> None:
+    told = np.full((30, 3), 0.05) + 0.85 * np.eye(3)[np.arange(30) % 3]
+    found = calibrate(told, np.arange(30) % 3, stream(0))
+    assert 0.3 < found.temperature < 1
+    assert calibrated(told, found.temperature).max() < 0.9999
