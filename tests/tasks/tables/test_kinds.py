@@ -56,6 +56,7 @@ def test_a_column_has_its_own_decimal_mark(cells: list[str], table: str, mark: s
         ("2021-03-04T05:06:07.25Z", "year-month-day", "2021-03-04T05:06:07.250000"),
         ("2021-03-04 01:00:00+02:00", "year-month-day", "2021-03-03T23:00:00"),
         ("4.3.2021", "day.month.year", "2021-03-04T00:00:00"),
+        ("4.3.2021 01:00 -05:30", "day.month.year", "2021-03-04T06:30:00"),
         ("4.3.99 5:06", "day.month.year", "1999-03-04T05:06:00"),
         ("3/4/2021", "month/day/year", "2021-03-04T00:00:00"),
         ("4-3-2021", "day/month/year", "2021-03-04T00:00:00"),
