@@ -107,6 +107,8 @@ def _boosted(package: str, target: str) -> Any:
     try:
         return load(target)
     except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
         raise MissingExtraError(package, "boost") from error
 
 

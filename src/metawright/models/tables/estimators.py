@@ -17,6 +17,8 @@ from metawright.lazy import load
 __all__ = ["TRUSTED", "estimator_bytes", "read_estimator"]
 
 TRUSTED = (
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
     "collections.OrderedDict",
     "functools.partial",  # of `check_array` alone: functions must be on the list as well
     "lightgbm.basic.Booster",
