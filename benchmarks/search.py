@@ -58,9 +58,9 @@ ABOUT = (
     "NAS-Bench-Graph the predictor sees and proposes of equal networks only the one by which the "
     "table is named. With "
     "experience: a warm start with ten designs that rank best on the other tables (of 2,000), and "
-    "for the predictor that rank as a feature. The size of "
-    "evolution's tournament and what the predictor knows were chosen on these very tables, with some "
-    "of these seeds, which flatters both. The front: "
+    "for the predictor that rank as a feature. The size of evolution's tournament and what the "
+    "predictor knows were chosen on these very tables, with some of these seeds, which flatters "
+    "both. The front: "
     "hypervolume of all that was tried, as a share of the whole table's (accuracy, and the "
     "logarithm of the cost). Overhead: CPU time of one ask and tell with 500 trials told."
 )
