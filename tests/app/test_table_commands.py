@@ -36,7 +36,13 @@ def test_a_table_becomes_a_model_that_predicts(tmp_path: Path, capsys: Capture) 
     told, err = capsys.readouterr()
     lines = told.splitlines()
     assert lines[0] == "Cross-validated (95 % interval):" and "accuracy" in lines[1]
-    assert "guessing" in lines[1] and lines[-1] == f"Model:  {out}"
+    assert "guessing" in lines[1] and lines[-2:] == [
+        f"Model:  {out}", f"Report: {out / 'report.html'}",
+    ]  # fmt: skip
+    page = (out / "report.html").read_text("utf-8")
+    assert "<h1>kind in" in page and "Where it errs" in page and "left out" not in page
+    assert metawright("report", out) == 0
+    capsys.readouterr()
     assert "First model after" in err and "numbers" in err
     new = write(tmp_path / "new.csv", target=False)
     assert metawright("predict", out, new, "--format", "csv", "--probabilities") == 0

@@ -39,6 +39,7 @@ def generate_for_table(
     time: str | None,
     drop: Collection[str],
     seed: int,
+    report: bool,
 ) -> None:
     """The verb `generate` for a table: the data check, progress, and the result on stdout."""
     path = table_file(data)
@@ -69,7 +70,12 @@ def generate_for_table(
         _, record = generate_table(
             task, limits, out, name=frame.name, seed=seed, spent=process_age(), watch=watch
         )
-    typer.echo("\n".join([*_lines(record), f"Model:  {out}"]))
+    lines = [*_lines(record), f"Model:  {out}"]
+    if report:
+        from metawright.app.report.tables import write_table_report
+
+        lines.append(f"Report: {write_table_report(out)}")
+    typer.echo("\n".join(lines))
 
 
 def _lines(record: Mapping[str, Any]) -> list[str]:

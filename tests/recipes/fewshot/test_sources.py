@@ -78,9 +78,7 @@ def test_a_table_of_texts(tmp_path: Path) -> None:
     opened = open_sources(asked(tmp_path / "texts.csv"))
     assert opened.spec.source == "texts"
     (tmp_path / "notes.md").write_text("x")
-    with pytest.raises(
-        InputError, match=r"is a file that cannot be read: give a table of"
-    ):
+    with pytest.raises(InputError, match=r"is a file that cannot be read: give a table of"):
         open_sources(asked(tmp_path / "notes.md"))
 
 

@@ -184,7 +184,7 @@ def test_a_finished_run_stays_as_it_is_and_a_stopped_one_ends_the_same(
 def test_another_space_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     search(tmp_path / "run", trials=4)
     other = Record({"x": Integer(0, 9), "y": Integer(0, 99)})
-    with pytest.raises(InputError, match="with other data|another space"):
+    with pytest.raises(InputError, match=r"with other data|another space"):
         search(tmp_path / "run", trials=4, space=other)
 
 

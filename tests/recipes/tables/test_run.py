@@ -71,6 +71,8 @@ def test_new_rows_may_lack_columns_only_if_asked(made: tuple[Any, Path]) -> None
     with pytest.raises(InputError, match="lacks 1 column that the model needs"):
         found.predict(frame()[["size"]])
     assert len(found.predict(frame()[["size"]], fill=True).answers) == 120
+    odd = found.predict(frame().replace({"city": {"Ulm": "Trier"}}))
+    assert any("'city'" in note and "'Trier'" in note for note in odd.notes)
 
 
 def test_classes_have_probabilities_and_names(tmp_path: Path) -> None:

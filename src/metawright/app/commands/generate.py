@@ -80,7 +80,7 @@ def generate(
         check_free(out)
         generate_for_table(
             data, out, limits, target=target, kind=kind, group=group, time=time, drop=drop or (),
-            seed=seed,
+            seed=seed, report=report,
         )  # fmt: skip
         return
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)

@@ -5,7 +5,7 @@ kept but those that a member cannot predict without (nearest neighbours).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class TableModel:
         temperature: at which the averaged probabilities are read; 1 for numbers.
         spread: added to a number for the ends of its 90 % interval, from held-out rows.
         kind, classes, target, columns: of the task.
+        levels: values of each category that were seen, to say which ones are new.
     """
 
     members: tuple[FittedPipeline, ...]
@@ -75,6 +76,7 @@ class TableModel:
     classes: tuple[str, ...]
     target: str
     columns: tuple[Column, ...]
+    levels: Mapping[str, tuple[str, ...]]
 
     def predict(self, frame: Frame, *, fill: bool = False) -> TablePredictions:
         """Predicts the rows of a table that was read by `read_table`.
@@ -85,7 +87,9 @@ class TableModel:
         Raises:
             InputError: columns that the model needs are not there.
         """
-        x, notes = conform(frame, self.columns, known=(self.target,), fill=fill)
+        x, notes = conform(
+            frame, self.columns, levels=self.levels, known=(self.target,), fill=fill
+        )
         answers = mixed([member.predict(x) for member in self.members], self.weights)
         if self.kind is Kind.REGRESSION:
             low, high = (answers[:, 0] + side for side in self.spread)
@@ -113,6 +117,7 @@ def save_table_model(folder: Path, model: TableModel) -> Path:
         "classes": list(model.classes),
         "target": model.target,
         "columns": [column._asdict() for column in model.columns],
+        "levels": {name: list(seen) for name, seen in model.levels.items()},
         "members": [state.data[str(number)] for number in range(len(model.members))],
     }
     write_json(folder / FILE, told)
@@ -146,6 +151,7 @@ def load_table_model(folder: Path | str) -> TableModel:
         tuple(told["classes"]),
         told["target"],
         tuple(Column(**column) for column in told["columns"]),
+        {name: tuple(seen) for name, seen in told["levels"].items()},
     )
 
 

@@ -41,6 +41,7 @@ from metawright.store.database import Store
 from metawright.store.records import RunRecord, Trial
 from metawright.strategies.objectives import objective
 from metawright.tasks.tables import TableTask
+from metawright.tasks.tables.column import CATEGORY
 from metawright.tasks.task import Kind
 
 __all__ = ["KIND", "Watch", "generate_table"]
@@ -217,7 +218,7 @@ class _Run:
         task = self.task
         model = TableModel(
             tuple(members), chosen.weights, chosen.temperature, chosen.spread, task.kind,
-            task.classes, task.target, task.columns,
+            task.classes, task.target, task.columns, _levels(task),
         )  # fmt: skip
         save_table_model(self.folder.path, model)
         self.folder.save(
@@ -246,6 +247,12 @@ class _Work:
             return tuple(fit_final(self.task, design, self.seed).to_state())
         tried: Tried = self.attempt(design, **asked)
         return tried
+
+
+def _levels(task: TableTask) -> dict[str, tuple[str, ...]]:
+    """The values of each category that is used."""
+    names = [c.name for c in task.columns if c.used and c.kind == CATEGORY]
+    return {name: tuple(map(str, task.x[name].cat.categories)) for name in names}
 
 
 def _those(chosen: Chosen, there: Sequence[bool]) -> Chosen:
