@@ -73,6 +73,14 @@ def test_a_task_keeps_its_query_for_the_end() -> None:
     assert len(alone.test.x) == 4
 
 
+def test_a_task_with_a_class_too_small_for_the_parts_is_refused() -> None:
+    spec = TaskSpec(Kind.CLASSIFICATION, (1,), 2, ("many", "few"))
+    y = torch.tensor([0] * 10 + [1] * 2)
+    x = torch.arange(12.0)[:, None]
+    with pytest.raises(InputError, match="Class 'few' has 2 examples, but 3 are needed"):
+        divide_task(Task(Batch(x, y), Batch(x[:0], y[:0]), spec), stream(0))
+
+
 def test_targets_are_divided_at_random() -> None:
     spec = TaskSpec(Kind.REGRESSION, (1,), 1)
     x = torch.arange(10.0)[:, None]

@@ -87,7 +87,14 @@ def divide_task(
     _check(validation, judged)
     rows: list[list[Tensor]] = [[], [], []]
     shares = torch.tensor([1 - validation - judged, validation, judged])
-    for members in _strata(task):
+    least = int((shares > 0).sum())
+    for label, members in enumerate(_strata(task)):
+        if len(members) < least:
+            name = task.spec.classes[label] if task.spec.classes else str(label)
+            raise InputError(
+                f"Class '{name}' has {len(members)} examples, but {least} are needed, one for "
+                "each part: add some, or leave the class out."
+            )
         split = _class_parts(len(members), len(members), None, shares, rng)
         for part, chosen in zip(rows, split, strict=True):
             part.append(members[chosen])

@@ -26,8 +26,9 @@ def test_arrays_are_vectors_or_images_and_classes_or_numbers() -> None:
     assert (vectors.features, vectors.outputs, vectors.classes) == ((5,), 3, ("0", "1", "2"))
     images = open_data((x.reshape(60, 5, 1).repeat(5, 2), y), seed=0).division.task.spec
     assert images.features == (1, 5, 5)
-    numbers = open_data((x, x[:, 0]), seed=0).division.task.spec
-    assert (numbers.kind, numbers.outputs) == (Kind.REGRESSION, 1)
+    for target in (x[:, 0], np.arange(60.0)):
+        numbers = open_data((x, target), seed=0).division.task.spec
+        assert (numbers.kind, numbers.outputs) == (Kind.REGRESSION, 1)
 
 
 def test_a_folder_of_images_keeps_its_size_up_to_a_limit_and_its_colour(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from metawright.tasks.task import Batch, Kind, Task, TaskSpec
 __all__ = ["Data", "open_data"]
 
 _LARGEST = 32  # pixels of a side to which images of folders are brought, where nothing was said
+_CLASSES = 20  # whole floats of more values are no classes
 _LOOKED_AT = 50  # images of a folder, for whether they have colour
 
 
@@ -113,7 +114,7 @@ def _source(name: str) -> ImageClasses:
 
 
 def _arrays(x: Any, y: Any) -> Task:
-    """Arrays as a task without queries; numbers with a fraction are targets of a regression."""
+    """Arrays as a task without queries, of classification or regression."""
     answers = np.asarray(y)
     given = np.asarray(x.numpy(force=True) if isinstance(x, torch.Tensor) else x)
     vectors = given.ndim == 2
@@ -124,7 +125,7 @@ def _arrays(x: Any, y: Any) -> Task:
         )
     if not torch.isfinite(inputs).all():
         raise InputError("`x` must be finite, but it holds NaN or infinite numbers.")
-    if answers.dtype.kind == "f" and not np.all(answers == np.round(answers)):
+    if _are_quantities(answers):
         targets = torch.as_tensor(answers, dtype=torch.float32).reshape(len(answers), -1)
         spec = TaskSpec(
             Kind.REGRESSION, tuple(inputs.shape[1:]), targets.shape[1], source="arrays"
@@ -142,6 +143,13 @@ def _arrays(x: Any, y: Any) -> Task:
     )
     numbers = torch.as_tensor(labels, dtype=torch.int64)
     return Task(Batch(inputs, numbers), Batch(inputs[:0], numbers[:0]), spec)
+
+
+def _are_quantities(answers: np.ndarray) -> bool:
+    """Floats with a fraction, or of more than twenty values, are numbers to predict."""
+    if answers.dtype.kind != "f":
+        return False
+    return not np.all(answers == np.round(answers)) or len(np.unique(answers)) > _CLASSES
 
 
 def _some(files: list[Path]) -> list[Path]:
