@@ -28,6 +28,7 @@ EXPERIENCED = ("experienced evolution", "experienced predictor")
 # Models are slow beside a table, so they have 100 evaluations; repeats and families of each.
 MODELS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "predictor": (50, ("nasbench201", "nasbench-graph", "nasbench-macro")),
+    "predictor, mean plus deviation": (50, ("nasbench201", "nasbench-graph")),
     "tpe": (10, ("nasbench201",)),
     "gp": (5, ("nasbench201",)),
     "Optuna TPE": (10, ("nasbench201",)),

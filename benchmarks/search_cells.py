@@ -184,6 +184,7 @@ _METHODS: Mapping[str, Callable[[Table, int, int], Sequence[float]]] = {
     "static transfer": _static,
     "mean design": _mean,
     "experienced evolution": partial(_with_experience, modelled=False),
+    "predictor, mean plus deviation": partial(_by_strategy, "predictor", acquisition="bound"),
     "experienced predictor": partial(_with_experience, modelled=True),
 }
 
