@@ -47,7 +47,7 @@ from metawright.tasks.task import Kind
 __all__ = ["KIND", "Watch", "generate_table"]
 
 KIND = "table"
-_EXPLORING = 0.75  # share of the time for candidates; the rest for fitting the chosen ones
+_EXPLORING = 0.7  # share of the time for candidates; the rest for fitting the chosen ones
 _SAVE_EVERY = 2.0
 
 Watch = Callable[[Mapping[str, Any]], None]
