@@ -8,18 +8,13 @@ import torch
 
 from metawright.errors import InputError
 from metawright.spaces.design import Design
-from metawright.spaces.draw import crossover, mutate
-from metawright.spaces.points import check
+from metawright.spaces.draw import crossover
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
 from metawright.strategies.ledger import Ledger
 from metawright.strategies.strategy import usable_score
 
 __all__ = ["Evolution"]
-
-# Tries until a child is new; after every few of them one more decision is changed.
-_TRIES = 12
-_TRIES_PER_CHANGE = 4
 
 
 class _Member(NamedTuple):
@@ -94,14 +89,11 @@ class Evolution:
             raise InputError(
                 f"`0 <= crossover_rate <= 1` must hold, but got (crossover_rate={crossover_rate})."
             )
-        for design in warm_start:
-            check(space, design)
         self.score = score
         self.population = population
         self.sample_size = sample_size
         self.crossover_rate = crossover_rate
-        self.warm_start = tuple(warm_start)
-        self._ledger = Ledger(space, rng=rng)
+        self._ledger = Ledger(space, rng=rng, warm_start=warm_start)
         self._members: deque[_Member] = deque(maxlen=population)
 
     def ask(self, count: int) -> list[Design]:
@@ -121,7 +113,7 @@ class Evolution:
         rng = self._ledger.stream()
         # Proposals still out count, or a wide batch would draw more random designs than wanted.
         growing = len(self._members) + self._ledger.pending < self.population
-        design = next((warm for warm in self.warm_start if not self._ledger.seen(warm)), None)
+        design = self._ledger.warm()
         if design is None:
             if growing or not self._members:
                 design = self._ledger.sample_unseen(rng)
@@ -134,11 +126,7 @@ class Evolution:
         space, parent = self._ledger.space, self._parent(rng)
         if float(torch.rand((), generator=rng, device=rng.device)) < self.crossover_rate:
             parent = crossover(space, parent, self._parent(rng), rng)
-        for attempt in range(_TRIES):
-            child = mutate(space, parent, rng, changes=1 + attempt // _TRIES_PER_CHANGE)
-            if not self._ledger.seen(child):
-                return child
-        return self._ledger.sample_unseen(rng)
+        return self._ledger.change_unseen(parent, rng)
 
     def _parent(self, rng: torch.Generator) -> Design:
         """The winner of a tournament; of equal ones the first drawn."""

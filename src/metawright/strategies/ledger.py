@@ -13,7 +13,7 @@ from metawright import rng as streams
 from metawright.errors import InputError
 from metawright.spaces.counting import count, grid
 from metawright.spaces.design import Design
-from metawright.spaces.draw import sample
+from metawright.spaces.draw import mutate, sample
 from metawright.spaces.points import check
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
@@ -22,6 +22,9 @@ __all__ = ["Ledger"]
 
 # Draws until a design is new, before a small space is listed.
 _TRIES = 16
+# Tries until a changed design is new; after every few of them one more decision is changed.
+_CHANGES = 12
+_TRIES_PER_CHANGE = 4
 # Listing costs about 0.1 ms a design, once.
 _LISTABLE = 1024
 
@@ -89,6 +92,16 @@ class Ledger:
         self._seen.update(trial.design for trial in fresh)
         self._asked = max(self._asked, len(self._told))
         return fresh
+
+    def change_unseen(self, parent: Design, rng: torch.Generator) -> Design:
+        """The design with a decision changed such that it was not seen before; after every few
+        tries one decision more, and in the end any random one."""
+        for attempt in range(_CHANGES):
+            changes = 1 + attempt // _TRIES_PER_CHANGE
+            child = mutate(self.space, parent, rng, changes=changes)
+            if not self.seen(child):
+                return child
+        return self.sample_unseen(rng)
 
     def sample_unseen(self, rng: torch.Generator) -> Design:
         """A random design not seen before; in a space that is used up, any random design.

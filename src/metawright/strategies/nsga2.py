@@ -9,7 +9,7 @@ import torch
 from metawright import rng as streams
 from metawright.errors import InputError
 from metawright.spaces.design import Design
-from metawright.spaces.draw import crossover, mutate
+from metawright.spaces.draw import crossover
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
 from metawright.strategies.ledger import Ledger
@@ -17,10 +17,6 @@ from metawright.strategies.objectives import Constraint, Objective, aligned, vio
 from metawright.strategies.pareto import crowding, ranks
 
 __all__ = ["NSGA2", "Fitness", "fitness"]
-
-# Tries until a child is new; after every few of them one more decision is changed.
-_TRIES = 12
-_TRIES_PER_CHANGE = 4
 
 
 class Fitness(NamedTuple):
@@ -153,11 +149,7 @@ class NSGA2:
         space, parent = self._ledger.space, self._parent(rng)
         if float(torch.rand((), generator=rng, device=rng.device)) < self.crossover_rate:
             parent = crossover(space, parent, self._parent(rng), rng)
-        for attempt in range(_TRIES):
-            child = mutate(space, parent, rng, changes=1 + attempt // _TRIES_PER_CHANGE)
-            if not self._ledger.seen(child):
-                return child
-        return self._ledger.sample_unseen(rng)
+        return self._ledger.change_unseen(parent, rng)
 
     def _parent(self, rng: torch.Generator) -> Design:
         """The winner of a tournament of two; of equal ones the first drawn."""
