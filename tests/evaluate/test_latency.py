@@ -40,10 +40,11 @@ def test_a_pause_is_measured_by_example() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_a_module_is_left_in_its_mode() -> None:
+def test_every_part_of_a_module_is_left_in_its_mode() -> None:
     module = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
+    module[0].eval()  # such as a frozen part
     assert latency(module, torch.zeros(1, 2), repeats=3).median > 0
-    assert module.training
+    assert [part.training for part in module.modules()] == [True, False, True]
 
 
 def test_time_is_kept_but_three_are_measured() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from metawright.errors import InputError, MetawrightError
+from metawright.evaluate.epochs import Batches
 from metawright.evaluate.evaluator import Evaluation, Evaluator
 from metawright.evaluate.supervised import Supervised, fits, usual_epochs
 from metawright.models.variants import own_design, space_of
@@ -260,6 +261,27 @@ def test_latency_is_measured_when_asked_for() -> None:
 def test_batch_sizes_are_no_larger_than_the_support() -> None:
     judge = Supervised(stripes(support=6), OWN, build=build, epochs=3)
     assert judge(own(batch_size=40)).evidence["epochs"] == 3
+
+
+def normalised(design: Design, spec: TaskSpec) -> nn.Module:
+    width = design["width"]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, width), nn.BatchNorm1d(width), nn.Linear(width, 2)
+    )
+
+
+@pytest.mark.parametrize("support", [17, 33, 41])
+def test_one_example_left_over_is_joined_to_the_batch_before(support: int) -> None:
+    """A batch of one has no statistics, and an epoch stays every example once."""
+    judge = Supervised(stripes(support=support), OWN, build=normalised, epochs=3)
+    found = judge(own(batch_size=40 if support == 41 else 16))
+    assert found.evidence["epochs"] == 3 and len(found.evidence["curve"]) == 3
+    batches = Batches(judge.task.support, 16)
+    rng = stream(0, "epoch")
+    for _ in range(2):
+        seen = torch.cat([batches(rng).x for _ in range(batches.count)])
+        assert_close(seen.flatten(1).sum(1).sort()[0],
+                     judge.task.support.x.flatten(1).sum(1).sort()[0])  # fmt: skip
 
 
 def test_regression_without_scales_is_learned_too() -> None:

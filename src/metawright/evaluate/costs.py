@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from metawright.evaluate.energy import energy
+from metawright.evaluate.evaluating import evaluating
 from metawright.evaluate.flops import example_of, flops
 from metawright.evaluate.latency import latency, one_thread
 from metawright.tasks.task import TaskSpec
@@ -47,11 +48,8 @@ def costs(
         price["latency"] = latency(module, example).median
         price["latency_batch"] = latency(module, many, repeats=10).median
     if measure_energy:
-        training = module.training
-        module.eval()
-        with one_thread(), torch.inference_mode():
+        with evaluating(module), one_thread(), torch.inference_mode():
             spent = energy(lambda: module(many)).joules
-        module.train(training)
         if spent is not None:
             price["energy"] = spent / _BATCH
     return price

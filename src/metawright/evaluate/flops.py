@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.flop_counter import FlopCounterMode
 
+from metawright.evaluate.evaluating import evaluating
 from metawright.tasks.task import TaskSpec
 
 __all__ = ["example_of", "flops"]
@@ -51,7 +52,7 @@ def flops(module: nn.Module, example: Tensor) -> int:
     counter = FlopCounterMode(display=False, custom_mapping=products)
     hidden: list[int] = []
     with ExitStack() as stack:
-        stack.enter_context(_evaluating(module))
+        stack.enter_context(evaluating(module))
         stack.enter_context(_plain_attention())
         stack.enter_context(torch.no_grad())
         for part in module.modules():
@@ -115,15 +116,3 @@ def _plain_attention() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every part is in the mode that it was in."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from metawright.errors import InputError
+from metawright.evaluate.evaluating import evaluating
 from metawright.lazy import load
 from metawright.spaces.design import Design
 from metawright.spaces.encoding import encode
@@ -62,11 +63,9 @@ def latency(
             "`repeats >= 3` and `warmup >= 0` must hold, but got "
             f"(repeats={repeats}, warmup={warmup})."
         )
-    training = isinstance(predict, nn.Module) and predict.training
-    if isinstance(predict, nn.Module):
-        predict.eval()
+    asked = evaluating(predict) if isinstance(predict, nn.Module) else nullcontext()
     times: list[float] = []
-    with one_thread(), torch.inference_mode():
+    with asked, one_thread(), torch.inference_mode():
         for _ in range(warmup):
             predict(examples)
         began = time.perf_counter()
@@ -74,8 +73,6 @@ def latency(
             start = time.perf_counter()
             predict(examples)
             times.append((time.perf_counter() - start) / len(examples))
-    if isinstance(predict, nn.Module):
-        predict.train(training)
     low, median, high = statistics.quantiles(times, n=4)
     return Latency(median, low, high)
 

@@ -4,7 +4,6 @@ Networks of the named spaces, of a user's own and of a changed existing one are 
 loop; classical pipelines are fitted by scikit-learn. Same seed, same scores, on one thread.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, final
@@ -16,6 +15,8 @@ from torch import Tensor, nn
 from metawright.errors import InputError, MetawrightError
 from metawright.evaluate.classical import judge_pipeline
 from metawright.evaluate.costs import costs
+from metawright.evaluate.epochs import Batches, Epochs, OutOfTimeError
+from metawright.evaluate.evaluating import predictions
 from metawright.evaluate.evaluator import Evaluation, check_fidelity
 from metawright.evaluate.scores import scores_of
 from metawright.evaluate.training_plan import TrainingPlan, training_plan
@@ -31,7 +32,7 @@ from metawright.spaces.points import check
 from metawright.spaces.space import Record, Space
 from metawright.tasks.augment import augmented
 from metawright.tasks.task import Batch, Kind, Task, TaskSpec
-from metawright.training.fit import Progress, fit
+from metawright.training.fit import fit
 from metawright.training.trainable import Step
 
 __all__ = ["Builder", "Supervised", "fits", "usual_epochs"]
@@ -40,7 +41,6 @@ Builder = Callable[[Design, TaskSpec], nn.Module]
 """From a design of a space of one's own to a module that gives logits or targets."""
 
 _EXAMPLES = 20_000  # that training sees by default, besides two rounds of all
-_CHUNK = 512  # examples predicted at once
 
 
 def usual_epochs(examples: int) -> int:
@@ -167,7 +167,7 @@ class Supervised:
         module = _laid_out(self.module(design, seed).to(support.x.device))
         set_scales(module, support)
         trained = self._train(module, training_plan(design), fidelity, seed)
-        scores = scores_of(_predicted(module, query.x), query.labels, spec)
+        scores = scores_of(predictions(module, _channels_last(query.x)), query.labels, spec)
         price = costs(
             module,
             spec,
@@ -182,15 +182,14 @@ class Supervised:
     ) -> dict[str, Any]:
         """Trains in place; the evidence of it."""
         support, _, spec = self.task
-        batch_size = min(plan.batch_size, len(support.x))
-        per_epoch = _batches(len(support.x), batch_size)
-        steps = max(1, round(self.epochs * fidelity * per_epoch))
-        epochs = _Epochs(per_epoch, self.max_seconds)
+        batches = Batches(support, min(plan.batch_size, len(support.x)))
+        steps = max(1, round(self.epochs * fidelity * batches.count))
+        epochs = Epochs(batches.count, self.max_seconds)
         module.train()
         try:
             fit(
                 _Supervision(module, spec, plan, _unit(support, spec)),
-                _Batches(support, batch_size),
+                batches,
                 steps=steps,
                 rng=stream(seed, "training"),
                 optimiser=plan.optimiser,
@@ -202,7 +201,7 @@ class Supervised:
                 clip=self.clip,
                 on_step=epochs,
             )
-        except _OutOfTimeError:
+        except OutOfTimeError:
             share = f"{epochs.steps} of {steps} steps"
             return epochs.told() | {"stopped": f"After {self.max_seconds:g} s: {share}."}
         return epochs.told()
@@ -223,54 +222,6 @@ def _space(space: str | Record, spec: TaskSpec, build: Builder | None) -> Record
     if space == "pipelines":
         return pipelines(regression=spec.kind is Kind.REGRESSION)
     return SPACES[space]()
-
-
-class _OutOfTimeError(Exception):
-    """Training has had its seconds."""
-
-
-class _Epochs:
-    """Listens to training: the mean loss of each epoch, and the end of its time."""
-
-    def __init__(self, per_epoch: int, max_seconds: float | None) -> None:
-        self.per_epoch, self.max_seconds = per_epoch, max_seconds
-        self.steps = 0
-        self.losses: list[float] = []
-
-    def __call__(self, progress: Progress) -> None:
-        self.steps = progress.step
-        self.losses.append(progress.metrics["loss"])
-        if self.max_seconds is not None and progress.step < progress.steps:
-            if progress.seconds > self.max_seconds:
-                raise _OutOfTimeError
-
-    def told(self) -> dict[str, Any]:
-        parts = [
-            self.losses[start : start + self.per_epoch]
-            for start in range(0, len(self.losses), self.per_epoch)
-        ]
-        curve = [math.fsum(part) / len(part) for part in parts]
-        return {"epochs": round(self.steps / self.per_epoch, 3), "curve": curve}
-
-
-def _batches(examples: int, size: int) -> int:
-    """How many batches an epoch has; a last one of one example is joined to the one before."""
-    return max(1, examples // size + (examples % size > 1))
-
-
-class _Batches:
-    """Every example once an epoch, in a new order; the last batch of an epoch may be smaller."""
-
-    def __init__(self, support: Batch, size: int) -> None:
-        self.support, self.size = support, size
-        self.waiting: list[Tensor] = []
-
-    def __call__(self, rng: torch.Generator) -> Batch:
-        if not self.waiting:
-            order = torch.randperm(len(self.support.x), generator=rng)
-            self.waiting = list(torch.split(order, self.size))[::-1]
-        rows = self.waiting.pop().to(self.support.x.device)
-        return Batch(self.support.x[rows], self.support.labels[rows])
 
 
 class _Supervision(NamedTuple):
@@ -317,13 +268,6 @@ def _unit(support: Batch, spec: TaskSpec) -> Tensor | None:
         return None
     deviation = support.labels.flatten(1).float().std(0, correction=0)
     return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
-
-
-def _predicted(module: nn.Module, x: Tensor) -> Tensor:
-    """Answers to all examples, in evaluation mode: (examples, outputs)."""
-    module.eval()
-    with torch.inference_mode():
-        return torch.cat([module(_channels_last(part)) for part in torch.split(x, _CHUNK)])
 
 
 def _laid_out(module: nn.Module) -> nn.Module:

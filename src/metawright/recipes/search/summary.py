@@ -9,12 +9,13 @@ from typing import Any
 from torch import nn
 
 from metawright.errors import InputError
+from metawright.evaluate.evaluating import predictions
 from metawright.evaluate.robustness import robustness
 from metawright.recipes.search.asked import Asked
 from metawright.recipes.search.controls import MUTANT, RANKED, REPEAT, explored
 from metawright.recipes.search.hunt import CONTROL, SEARCH, role_of
 from metawright.recipes.search.problem import Problem
-from metawright.recipes.search.tested import predictions, row
+from metawright.recipes.search.tested import row
 from metawright.recipes.search.words import sentences
 from metawright.rng import stream
 from metawright.store.records import Trial

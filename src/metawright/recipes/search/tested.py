@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from metawright.errors import InputError
 from metawright.evaluate.classical import judge_pipeline
+from metawright.evaluate.evaluating import predictions
 from metawright.evaluate.intervals import wilson
 from metawright.evaluate.scores import scores_of
 from metawright.evaluate.supervised import Supervised
@@ -17,7 +18,7 @@ from metawright.store.blobs import Blobs
 from metawright.store.records import Trial
 from metawright.tasks.task import Batch, Kind, Task
 
-__all__ = ["network_of", "plain_row", "predictions", "row", "tested"]
+__all__ = ["network_of", "plain_row", "row", "tested"]
 
 _MOST = 5000  # examples that the plain baseline learns from: seconds, not minutes
 
@@ -101,9 +102,3 @@ def network_of(problem: Problem, trial: Trial, blobs: Blobs) -> nn.Module | None
             "design: it must give the same one for the same design."
         ) from error
     return module.eval().requires_grad_(False)
-
-
-@torch.inference_mode()
-def predictions(module: nn.Module, x: Tensor) -> Tensor:
-    """Answers to all examples (examples, outputs), a few hundred at a time."""
-    return torch.cat([module(part) for part in torch.split(x, 512)])
