@@ -66,6 +66,54 @@ def test_a_finished_run_is_gone_on_with(made: tuple[Any, Path]) -> None:
         metawright.generate_from_table(frame(), "city", trials=1, out=out)
 
 
+def test_a_finished_run_that_finds_nothing_new_keeps_its_model(
+    made: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out = made
+    trials = json.loads((out / "run.json").read_text("utf-8"))["budget"]["trials"]
+    saved = (out / FILE).read_bytes()
+    monkeypatch.setattr("metawright.recipes.tables.run.save_table_model", no_fit)
+    again = metawright.generate_from_table(frame(), "price", trials=trials, workers=1, out=out)
+    assert again.record["status"] == "done" and (out / FILE).read_bytes() == saved
+
+
+def no_fit(*_: Any) -> None:
+    raise AssertionError("the model was made again")
+
+
+def test_where_no_time_is_left_to_fit_the_earlier_model_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    bent = frame(300).assign(price=lambda rows: (rows["size"].fillna(100) - 110) ** 2)
+    first = metawright.generate_from_table(bent, "price", trials=1, workers=1, out=out)
+    monkeypatch.setattr("metawright.recipes.tables.run.fitted", lambda *_: {})
+    for _ in range(2):
+        late = metawright.generate_from_table(bent, "price", trials=4, workers=1, out=out)
+        assert late.record["status"] == "done"
+        assert late.record["scores"] == first.record["scores"], "of the model that is there"
+        assert sum("No time was left" in line for line in late.record["why"]) == 1
+    monkeypatch.undo()
+    more = metawright.generate_from_table(bent, "price", trials=4, workers=1, out=out)
+    assert more.record["scores"]["rmse"] < first.record["scores"]["rmse"]
+
+
+def test_a_damaged_model_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    metawright.generate_from_table(frame(), "price", trials=2, workers=1, out=out)
+    next(out.glob("table-*.safetensors")).write_bytes(b"no weights")
+    metawright.generate_from_table(frame(), "price", trials=2, workers=1, out=out)
+    assert len(load_table_model(out).predict(read_table(frame())).answers) == 120
+
+
+def test_a_run_split_otherwise_is_another_run(tmp_path: Path) -> None:
+    dated = frame().assign(day=pd.date_range("2020-01-01", periods=120))
+    out = tmp_path / "run"
+    metawright.generate_from_table(dated, "price", trials=1, workers=1, out=out)
+    with pytest.raises(InputError, match="other data"):
+        metawright.generate_from_table(dated, "price", trials=1, out=out, time="day")
+
+
 def test_new_rows_may_lack_columns_only_if_asked(made: tuple[Any, Path]) -> None:
     found, _ = made
     with pytest.raises(InputError, match="lacks 1 column that the model needs"):

@@ -8,8 +8,6 @@ pays, calibrated, and fitted on all rows. The folder always holds a whole model.
     RUN/table.json, table-HASH.safetensors   the model
 """
 
-import hashlib
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,15 +24,15 @@ from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
 from metawright.errors import MetawrightError
 from metawright.evaluate.tables import TableEvaluator, fit_final
-from metawright.models.tables import FittedPipeline, State
+from metawright.models.tables import FittedPipeline
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import OWN, Asked, Limits
-from metawright.recipes.search.attempt import Attempt, Tried
+from metawright.recipes.search.attempt import Attempt
 from metawright.recipes.search.hunt import SEARCH, Hunt
 from metawright.recipes.tables.chosen import Chosen, choose
-from metawright.recipes.tables.model import TableModel, save_table_model
+from metawright.recipes.tables.model import FILE, TableModel, load_table_model, save_table_model
 from metawright.recipes.tables.words import why
-from metawright.spaces.design import Design
+from metawright.recipes.tables.work import Work, fitted
 from metawright.spaces.tables import first_designs
 from metawright.store.blobs import Blobs
 from metawright.store.database import Store
@@ -48,7 +46,7 @@ __all__ = ["KIND", "Watch", "generate_table"]
 
 KIND = "table"
 _EXPLORING = 0.7  # share of the time for candidates; the rest for fitting the chosen ones
-_SAVE_EVERY = 2.0
+_LATE = "No time was left to fit all that was found: a larger --budget goes on from here."
 
 Watch = Callable[[Mapping[str, Any]], None]
 """Called after every trial with "trial", "trials", "best" and "seconds"."""
@@ -81,7 +79,7 @@ def generate_table(
     check_folder(out, asked, KIND)
     with ExitStack() as stack:
         stack.enter_context(FolderLock(out))
-        folder = RunFolder(out, _told(task, name, asked, limits, seed))
+        folder = RunFolder(out, _told(task, name, asked, limits))
         folder.started_before(spent)
         store = stack.enter_context(Store(out / "store"))
         run = _Run(task, limits, folder, store, seed, watch)
@@ -89,7 +87,7 @@ def generate_table(
             run.answer_at_once()
             # One set of workers for everything: to start one takes seconds.
             workers = Workers(
-                _Work(Attempt(run.evaluator), task, seed),
+                Work(Attempt(run.evaluator), task, seed),
                 count=max(limits.workers, 1),
                 memory=limits.memory,
             )
@@ -128,8 +126,13 @@ class _Run:
     def answer_at_once(self) -> None:
         """The first model, before any process is started."""
         self.folder.save(status="running")
-        if any(trial.status == "ok" for trial in self.trials):
-            return
+        done = [trial for trial in self.trials if trial.status == "ok"]
+        first = done[0] if done else self._first()
+        if not (self.folder.path / FILE).is_file():
+            self._save([fit_final(self.task, first.design, self.seed)], self._choose([first]))
+            self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
+
+    def _first(self) -> Trial:
         design = first_designs(self.task.kind.value)[0]
         tried = Attempt(self.evaluator)(design, seed=self.seed)
         trial = Trial(
@@ -137,9 +140,7 @@ class _Run:
             {**tried.evidence, "role": SEARCH, "seed": self.seed, "origin": "first"}, run=self.id,
         )  # fmt: skip
         self.trials.append(self.keep(trial, tried.weights))
-        fitted = fit_final(self.task, design, self.seed)
-        self._save([fitted], choose(self.task, self.trials, self.blobs, seed=self.seed))
-        self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
+        return self.trials[-1]
 
     def explore(self, workers: Workers) -> None:
         """Candidates until their share of the time is over."""
@@ -181,38 +182,45 @@ class _Run:
         return trial
 
     def finish(self, workers: Workers) -> TableModel:
-        """The chosen candidates fitted on all rows, and what there is to say about them."""
-        done = [trial for trial in self.trials if trial.status == "ok"]
-        chosen = choose(self.task, done, self.blobs, seed=self.seed)
-        fitted = self._fitted([trial.design for trial in chosen.trials], workers)
-        if not any(fitted):  # no time was left: the best that is fitted stays
-            self.folder.save(status="done")
-            raise MetawrightError("No time was left to fit the chosen candidates.")
-        chosen = _those(chosen, [member is not None for member in fitted])
-        model = self._save([member for member in fitted if member is not None], chosen)
-        self.folder.save(status="done", why=why(self.task, chosen, self.trials, self.loss))
-        self.store.update_run(self.id, status="done")
+        """The chosen candidates fitted on all rows, or what is saved where that is no worse."""
+        chosen = self._choose([trial for trial in self.trials if trial.status == "ok"])
+        model = self._saved(chosen)
+        if model is None:
+            made = fitted(chosen.trials, workers, self.clock)
+            there = [trial for trial in chosen.trials if trial.id in made]
+            if len(there) < len(chosen.trials):
+                return self._late(there, made)
+            model = self._save([made[trial.id] for trial in there], chosen)
+        self._done(why(self.task, chosen, self.trials, self.loss))
         return model
 
-    def _fitted(self, designs: Sequence[Design], workers: Workers) -> list[FittedPipeline | None]:
-        """Each design fitted on all rows, as far as there is time."""
-        made: dict[int, FittedPipeline] = {}
-        waiting = list(enumerate(designs))
-        while waiting or workers.free < workers.count:
-            while waiting and workers.free:
-                number, design = waiting.pop(0)
-                workers.submit(number, design, fit=True, seconds=self._left(number))
-            for outcome in workers.wait():
-                if outcome.how == "done":
-                    made[outcome.key] = FittedPipeline.from_state(State(*outcome.value))
-        return [made.get(number) for number in range(len(designs))]
+    def _late(self, there: Sequence[Trial], made: Mapping[str, FittedPipeline]) -> TableModel:
+        """The best of those that are fitted, or the earlier model where that is better."""
+        chosen = self._choose(there) if there else None
+        earlier = self.folder.record["scores"][self.loss]
+        if chosen is not None and chosen.scores[self.loss] < earlier:
+            model = self._save([made[trial.id] for trial in chosen.trials], chosen)
+        else:
+            model = load_table_model(self.folder.path)
+        told = [line for line in self.folder.record.get("why", []) if line != _LATE]
+        self._done([*told, _LATE])
+        return model
 
-    def _left(self, number: int) -> float | None:
-        """Seconds that fitting may take; the largest member always gets a fair chance."""
-        left = self.clock.remaining()
-        if math.isinf(left):
+    def _done(self, told: Sequence[str]) -> None:
+        self.folder.save(status="done", why=list(told))
+        self.store.update_run(self.id, status="done")
+
+    def _choose(self, trials: Sequence[Trial]) -> Chosen:
+        return choose(self.task, trials, self.blobs, seed=self.seed)
+
+    def _saved(self, chosen: Chosen) -> TableModel | None:
+        """The model of the folder, if it is this one and whole."""
+        if self.folder.record.get("best") != _members(chosen):
             return None
-        return max(left, 0.5 if number else 5.0)
+        try:
+            return load_table_model(self.folder.path)
+        except MetawrightError:
+            return None
 
     def _save(self, members: Sequence[FittedPipeline], chosen: Chosen) -> TableModel:
         task = self.task
@@ -222,10 +230,8 @@ class _Run:
         )  # fmt: skip
         save_table_model(self.folder.path, model)
         self.folder.save(
-            best={
-                "members": [trial.id for trial in chosen.trials],
-                "weights": list(chosen.weights),
-            },
+            best=_members(chosen),
+            why=why(task, chosen, self.trials, self.loss),
             scores=dict(chosen.scores),
             intervals={name: list(ends) for name, ends in chosen.intervals.items()},
             baseline=dict(chosen.baseline),
@@ -235,34 +241,15 @@ class _Run:
         return model
 
 
-class _Work:
-    """What a worker does with a design: tries it, or fits it on all rows."""
-
-    def __init__(self, attempt: Attempt, task: TableTask, seed: int) -> None:
-        self.attempt, self.task, self.seed = attempt, task, seed
-
-    def __call__(self, design: Design, *, fit: bool = False, **asked: Any) -> tuple[Any, ...]:
-        """Scores and held-out predictions, or the state of the fitted pipeline."""
-        if fit:
-            return tuple(fit_final(self.task, design, self.seed).to_state())
-        tried: Tried = self.attempt(design, **asked)
-        return tried
-
-
 def _levels(task: TableTask) -> dict[str, tuple[str, ...]]:
     """The values of each category that is used."""
     names = [c.name for c in task.columns if c.used and c.kind == CATEGORY]
     return {name: tuple(map(str, task.x[name].cat.categories)) for name in names}
 
 
-def _those(chosen: Chosen, there: Sequence[bool]) -> Chosen:
-    """The members that could be fitted, with their shares scaled to 1."""
-    if all(there):
-        return chosen
-    trials = [trial for trial, kept in zip(chosen.trials, there, strict=True) if kept]
-    weights = [weight for weight, kept in zip(chosen.weights, there, strict=True) if kept]
-    shares = tuple(weight / sum(weights) for weight in weights)
-    return replace(chosen, trials=tuple(trials), weights=shares)
+def _members(chosen: Chosen) -> dict[str, Any]:
+    """Which trials a model is made of, as `run.json` tells it."""
+    return {"members": [t.id for t in chosen.trials], "weights": list(chosen.weights)}
 
 
 def _folds(rows: int) -> int:
@@ -270,16 +257,13 @@ def _folds(rows: int) -> int:
     return 10 if rows < 200 else 5 if rows < 20_000 else 3
 
 
-def _told(
-    task: TableTask, name: str, asked: Mapping[str, Any], limits: Limits, seed: int
-) -> dict[str, Any]:
-    digest = hashlib.sha256(f"{task.fingerprint}{task.kind}".encode()).hexdigest()[:16]
+def _told(task: TableTask, name: str, asked: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     return {
         "kind": KIND,
         "asked": dict(asked),
-        "data": {"name": name, "fingerprint": digest},
+        "data": {"name": name, "fingerprint": task.fingerprint},
         "check": task.to_json(),
-        "seed": seed,
+        "seed": asked["seed"],
         "bundle": None,
         "budget": {"seconds": limits.seconds, "trials": limits.trials},
     }

@@ -35,7 +35,7 @@ class TableTask:
         target: the target's name.
         columns: what each column of `x` is, in order.
         findings: the data check.
-        fingerprint: of content and target; equal for equal tasks.
+        fingerprint: of content, target, groups and times; equal for equal tasks.
         groups: which group each row belongs to (int64), if asked for.
         times: when each row was (datetime64 or float64), if asked for.
         row_numbers: which rows of the table these are, from 1.
@@ -208,12 +208,13 @@ def _times(values: pandas.Series, name: str) -> np.ndarray:
 
 
 def _fingerprint(task: TableTask) -> str:
-    """Of names, kinds, values and target."""
+    """Of names, kinds, values and target, and of which rows belong together or come later."""
     digest = hashlib.sha256(repr((task.target, task.kind.value, task.classes)).encode())
     for column in task.columns:
         digest.update(repr((column.name, column.kind, column.used)).encode())
         values = task.x[column.name]
         plain = values if values.dtype.kind in "fM" else values.astype(object)
         digest.update(pandas.util.hash_array(plain.to_numpy()).tobytes())
-    digest.update(task.y.tobytes())
+    for array in (task.y, task.groups, task.times):
+        digest.update(b"none" if array is None else array.tobytes())
     return digest.hexdigest()[:16]
