@@ -36,6 +36,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HOME", str(home))
         patch.setenv("USERPROFILE", str(home))
         patch.setenv("METAWRIGHT_CACHE", str(home / "cache"))
+        patch.setenv("METAWRIGHT_STORE", "none")
         patch.delenv("XDG_CACHE_HOME", raising=False)
         yield home
 

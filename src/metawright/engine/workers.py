@@ -128,6 +128,12 @@ class Workers:
         """How many jobs can be submitted now."""
         return self.count - sum(child.key is not None for child in self._children)
 
+    def start(self) -> None:
+        """Starts all children now; they get ready while the caller goes on. Without it each is
+        started by its first job."""
+        while len(self._children) < self.count:
+            self._children.append(self._started())
+
     def submit(
         self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
     ) -> None:

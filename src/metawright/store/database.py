@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, Connection, create_engine, event, inspect, select, update
+from sqlalchemy import URL, Connection, create_engine, delete, event, inspect, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -120,6 +120,27 @@ class Store:
         query = select(schema.runs).order_by(schema.runs.c.sequence)
         rows = self._transact(lambda connection: connection.execute(query).all())
         return [run_of(row) for row in rows]
+
+    def forget(self, runs: Iterable[str]) -> int:
+        """Takes runs and their trials out, by ids; gives the number of trials that are gone.
+
+        Raises:
+            ValueError: there is no such run, and nothing was taken out.
+        """
+        wanted = list(dict.fromkeys(runs))
+
+        def work(connection: Connection) -> int:
+            gone = connection.execute(delete(schema.runs).where(schema.runs.c.id.in_(wanted)))
+            if gone.rowcount < len(wanted):
+                connection.rollback()
+                return -1
+            of_runs = schema.trials.c.run.in_(wanted)
+            return connection.execute(delete(schema.trials).where(of_runs)).rowcount
+
+        count = self._transact(work) if wanted else 0
+        if count < 0:
+            raise ValueError(f"`runs` must be ids of recorded runs, but got {wanted}.")
+        return count
 
     def close(self) -> None:
         """Lets go of the database; its folder can then be moved."""

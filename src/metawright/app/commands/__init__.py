@@ -19,6 +19,7 @@ from metawright.app.commands.report import report
 from metawright.app.commands.search import search
 from metawright.app.commands.sources import sources
 from metawright.app.commands.space import space
+from metawright.app.commands.store import store
 
 __all__ = ["COMMANDS"]
 
@@ -33,4 +34,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "space": space,
     "sources": sources,
     "check": check,
+    "store": store,
 }
