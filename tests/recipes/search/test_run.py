@@ -11,6 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import metawright
+from metawright.app.report.found.page import write_search_report
 from metawright.errors import InputError
 from metawright.recipes.search.data import open_data
 from metawright.spaces import Choice, Design, Integer, Real, Record
@@ -188,6 +189,16 @@ def test_another_space_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         search(tmp_path / "run", trials=4, space=other)
 
 
-def test_trained_in_part_only_a_search_ends_with_one_training_in_full() -> None:
-    found = search(None, strategy="halving", trials=6, controls=False)
+def test_trained_in_part_only_a_search_ends_with_one_training_in_full(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = search(out, strategy="halving", trials=6, controls=False)
     assert found.trial.evidence.get("fidelity", 1) == 1
+    # It is the strategy's own find, and no random design.
+    assert [t.evidence["role"] for t in found.trials] == ["search"] * 6 + ["full"]
+    controls = told(out)["why"]["controls"]
+    assert controls["random"] is None
+    assert controls["search"] == pytest.approx([found.trial.scores["accuracy"]])
+    page = write_search_report(out, pictures=False).read_text("utf-8")
+    assert "7 trainings: 6 strategy, 1 in full." in page
+    again = search(out, strategy="halving", trials=6, controls=False)
+    assert [t.id for t in again.trials] == [t.id for t in found.trials]

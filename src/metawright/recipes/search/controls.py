@@ -14,6 +14,7 @@ from metawright.strategies.pareto import Archive
 
 __all__ = [
     "FINAL",
+    "FULL",
     "MUTANT",
     "RANKED",
     "REPEAT",
@@ -25,10 +26,11 @@ __all__ = [
     "runner_up",
 ]
 
-MUTANT, REPEAT, FINAL = "mutant", "repeat", "final"
-RANKED = frozenset({SEARCH, CONTROL, MUTANT})
+MUTANT, REPEAT, FINAL, FULL = "mutant", "repeat", "final", "full"
+RANKED = frozenset({SEARCH, CONTROL, FULL, MUTANT})
 """Roles of trials that compete: one training each, with the same seed and as long."""
 
+_EXPLORED = frozenset({SEARCH, CONTROL, FULL})
 _MUTANTS = 4
 _SEEDS = 4
 _LONGER = 1.5  # below which a longer training is not worth it
@@ -98,5 +100,5 @@ def runner_up(best: Trial, trials: Sequence[Trial], asked: Asked) -> Trial | Non
 def explored(trials: Sequence[Trial], asked: Asked, *, without: Design | None = None) -> Archive:
     """The front of what the strategy and the random control brought, and of nothing later."""
     found = Archive([objective(name) for name in asked.objectives], asked.limits())
-    found.tell([t for t in trials if role_of(t) in (SEARCH, CONTROL) and t.design != without])
+    found.tell([t for t in trials if role_of(t) in _EXPLORED and t.design != without])
     return found

@@ -29,6 +29,7 @@ from metawright.recipes.search.asked import KIND, Asked, Limits
 from metawright.recipes.search.attempt import Attempt
 from metawright.recipes.search.controls import (
     FINAL,
+    FULL,
     RANKED,
     REPEAT,
     better_trained,
@@ -194,7 +195,7 @@ class _Run:
         if self.archive.trials or not part or self.archive.nearest is not None:
             return
         best = max(part, key=lambda t: side * (measured(t, self.goals[0].name) or 0.0))
-        job = Job(best.design, CONTROL, seed=self.asked.seed, of=best.id)
+        job = Job(best.design, FULL, seed=self.asked.seed, of=best.id)
         self.hunt.carry_out([job], runner, Clock(Budget(trials=1)))
 
     def _tested_measure(self) -> str:

@@ -22,6 +22,7 @@ _BEST, _FAILED, _LETTERS = 15, 30, 4000
 _ROLES = {
     "search": "strategy",
     "control": "random",
+    "full": "in full",
     "mutant": "neighbour",
     "repeat": "other seed",
     "final": "trained longer",
