@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 import metawright
 from metawright.app.report.found.page import write_search_report
-from metawright.errors import InputError
+from metawright.errors import InputError, MetawrightError
 from metawright.recipes.search.data import open_data
 from metawright.spaces import Choice, Design, Integer, Real, Record
 from metawright.tasks.task import TaskSpec
@@ -202,3 +202,34 @@ def test_trained_in_part_only_a_search_ends_with_one_training_in_full(tmp_path: 
     assert "7 trainings: 6 strategy, 1 in full." in page
     again = search(out, strategy="halving", trials=6, controls=False)
     assert [t.id for t in again.trials] == [t.id for t in found.trials]
+
+
+SLOW = """
+import time
+from metawright.spaces import Integer, Record
+space = Record({"x": Integer(0, 9)})
+def evaluate(design):
+    time.sleep(30)
+"""
+
+
+def test_where_no_design_has_a_score_the_last_error_is_named_and_what_to_do(
+    tmp_path: Path,
+) -> None:
+    def broken(design: Design) -> float:
+        raise ZeroDivisionError(f"x is {design['x'] * 0}")
+
+    with pytest.raises(MetawrightError) as told:
+        search(None, evaluate=broken, trials=2, controls=False)
+    assert str(told.value) == (
+        "None of the 2 designs tried has accuracy; the last error: ZeroDivisionError: x is 0: "
+        "mend that, or give a larger --budget to try more designs."
+    )
+    path = tmp_path / "slow.py"
+    path.write_text(SLOW)
+    with pytest.raises(MetawrightError) as told:
+        metawright.search(space=path, trials=1, workers=1, trial_seconds=0.2, controls=False)
+    assert str(told.value) == (
+        "None of the 1 design tried has accuracy; the last error: It was stopped at the limit of "
+        "0.2 s: give a larger --trial-seconds or --budget."
+    )

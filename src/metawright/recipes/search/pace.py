@@ -5,7 +5,7 @@ from statistics import fmean
 from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised
 from metawright.recipes.search.asked import Limits
-from metawright.recipes.search.hunt import Runner
+from metawright.recipes.search.job import Runner
 from metawright.rng import stream
 from metawright.spaces.draw import sample
 

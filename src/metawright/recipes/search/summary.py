@@ -12,8 +12,8 @@ from metawright.errors import InputError
 from metawright.evaluate.evaluating import predictions
 from metawright.evaluate.robustness import robustness
 from metawright.recipes.search.asked import Asked
-from metawright.recipes.search.controls import FULL, MUTANT, RANKED, REPEAT, explored
-from metawright.recipes.search.hunt import CONTROL, SEARCH, role_of
+from metawright.recipes.search.controls import MUTANT, RANKED, REPEAT, explored
+from metawright.recipes.search.job import CONTROL, FULL, SEARCH, role_of
 from metawright.recipes.search.problem import Problem
 from metawright.recipes.search.tested import row
 from metawright.recipes.search.words import sentences

@@ -10,7 +10,7 @@ from metawright.errors import InputError
 from metawright.recipes.inputs import read_run
 from metawright.recipes.search.asked import KIND
 from metawright.recipes.search.controls import RANKED
-from metawright.recipes.search.hunt import role_of
+from metawright.recipes.search.job import role_of
 from metawright.spaces import Space, space_from_json
 from metawright.store.database import Store
 from metawright.store.records import Trial
