@@ -20,6 +20,14 @@ from metawright.tasks.task import TaskSpec
 SPACE = Record({"x": Integer(0, 99), "y": Integer(0, 99)})
 NETS = Record({"width": Choice((8, 32)), "training": Record({"lr": Real(0.01, 0.05, log=True)})})
 
+SLOW = """
+import time
+from metawright.spaces import Integer, Record
+space = Record({"x": Integer(0, 9)})
+def evaluate(design):
+    time.sleep(30)
+"""
+
 
 def worth(design: Design) -> Mapping[str, float]:
     far = abs(design["x"] - 70) + abs(design["y"] - 20)
@@ -161,6 +169,39 @@ def test_data_and_space_that_do_not_fit_are_told() -> None:
         metawright.search("digits", budget="3s", trials=1)
 
 
+ARRAYS = (torch.rand(20, 6), torch.arange(20) % 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"space": SPACE, "evaluate": worth, "epochs": 3}, "--epochs .*`evaluate` judges designs"),
+        ({"space": SPACE, "evaluate": worth, "examples": 3}, "--examples would change nothing"),
+        ({"space": SPACE, "evaluate": worth, "build": network}, "`build` or `evaluate`, not both"),
+        ({"data": ARRAYS, "space": "dense", "examples": 9}, "--examples .*the arrays or the task"),
+        ({"data": ARRAYS, "space": "dense", "size": 9}, "--size .*only images of a folder"),
+        ({"data": ARRAYS, "space": "pipelines", "epochs": 9}, "--epochs .*pipelines are fitted"),
+        ({"data": "hpolib/naval_propulsion", "size": 8}, "--size .*is a table of trainings"),
+        ({"data": "hpolib/naval_propulsion", "space": SPACE}, "of its own: leave `space` out"),
+        ({"data": "hpolib/naval_propulsion", "space": "dense"}, "--space would change nothing"),
+        ({"data": "digits", "space": "dense", "channels": 1}, "--channels .*only images"),
+        ({"data": "digits", "workers": 0, "memory": 10**9}, "--memory needs --workers"),
+        ({"data": "digits", "workers": 0, "trial_seconds": 9.0}, "--trial-seconds needs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_no_argument_is_taken_and_ignored(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        metawright.search(**{"trials": 1, "workers": 1} | arguments)
+
+
+def test_a_file_says_itself_how_designs_are_judged(tmp_path: Path) -> None:
+    path = tmp_path / "slow.py"
+    path.write_text(SLOW)
+    with pytest.raises(InputError, match=r"slow\.py' says how designs are judged: leave `build`"):
+        metawright.search("digits", space=path, build=network, trials=1)
+
+
 @pytest.mark.parametrize("strategy", ["evolution", "tpe", "local", "ppo"])
 def test_a_finished_run_stays_as_it_is_and_a_stopped_one_ends_the_same(
     strategy: str, tmp_path: Path
@@ -202,15 +243,6 @@ def test_trained_in_part_only_a_search_ends_with_one_training_in_full(tmp_path: 
     assert "7 trainings: 6 strategy, 1 in full." in page
     again = search(out, strategy="halving", trials=6, controls=False)
     assert [t.id for t in again.trials] == [t.id for t in found.trials]
-
-
-SLOW = """
-import time
-from metawright.spaces import Integer, Record
-space = Record({"x": Integer(0, 9)})
-def evaluate(design):
-    time.sleep(30)
-"""
 
 
 def test_where_no_design_has_a_score_the_last_error_is_named_and_what_to_do(
