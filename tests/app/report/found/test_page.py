@@ -127,6 +127,12 @@ def test_the_best_trials_are_ranked(searched: Searched) -> None:
     assert [kind for kind, _, _ in rows] == ["member"] + [""] * 14, "the chosen one is the best"
 
 
+def test_a_space_of_more_designs_than_a_float_holds(searched: Searched) -> None:
+    run = searched()
+    change(run, designs=10**400)
+    assert "about 1 × 10^400 designs in the space" in " ".join(read(run).text.split())
+
+
 def test_two_objectives_with_a_constraint(searched: Searched) -> None:
     run = searched(
         space="macro",

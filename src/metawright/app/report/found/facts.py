@@ -138,7 +138,9 @@ class SearchFacts:
 
 def known(value: Any) -> TypeGuard[float]:
     """Whether it is a number that can be shown."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # it may be beyond what a float holds
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def read_search(run: Path) -> SearchFacts:

@@ -167,7 +167,7 @@ def _tiles(facts: SearchFacts) -> str:
         tiles.append((str(len(facts.failed)), "of them failed"))
     tiles.append((seconds(told.get("seconds")), "spent in all"))
     if known(designs := told.get("designs")):
-        tiles.append((whole(float(designs)), "designs in the space"))
+        tiles.append((whole(designs), "designs in the space"))
     shown_here = facts.goals[0].name
     asked = [goal.name for goal in facts.goals] + [limit.name for limit in facts.limits]
     for name in dict.fromkeys(["parameters", "flops", "latency", *asked]):
