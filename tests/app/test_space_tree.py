@@ -3,6 +3,7 @@
 import pytest
 
 from metawright.app.space_tree import counted, lines, space_tree, whole
+from metawright.app.space_words import sizes
 from metawright.errors import InputError
 from metawright.spaces import (
     SPACES,
@@ -77,10 +78,25 @@ def test_without_real_numbers_it_is_the_count() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(7, "7"), (10**15 - 1, "999,999,999,999,999"), (4 * 10**400, "about 4 × 10^400")],
+    [
+        (7, "7"),
+        (10**15 - 1, "999,999,999,999,999"),
+        (996 * 10**18, "about 1 × 10^21"),
+        (4 * 10**400, "about 4 × 10^400"),
+    ],
 )
 def test_whole_numbers(number: int, words: str) -> None:
     assert whole(number) == words
+
+
+def test_a_space_of_more_designs_than_a_float_holds() -> None:
+    space = Record({"x": Repeat(Choice(tuple(range(10))), 400, 400)})
+    assert sizes(space) == ["Designs: about 1 × 10^400."]
+
+
+def test_what_is_there_once_is_once() -> None:
+    tree = space_tree("one", Record({"x": Repeat(Choice((1, 2)), 1, 1)}))
+    assert lines(tree)[1] == "└─ x  once: 1 or 2"
 
 
 def test_a_space_of_no_designs() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 def test_jobs_in_several_children_each_give_their_value() -> None:
-    with Workers(eval, count=2) as workers:
+    with closing(Workers(eval, count=2)) as workers:
         got: dict[int, int] = {}
         left = list(range(6))
         while left or workers.free < 2:
@@ -34,7 +35,7 @@ def test_jobs_in_several_children_each_give_their_value() -> None:
 
 
 def test_a_broken_job_a_slow_one_and_a_dead_one_are_outcomes_and_the_work_goes_on() -> None:
-    with Workers(eval) as workers:
+    with closing(Workers(eval)) as workers:
         workers.submit("tensor", TENSOR)
         (made,) = workers.wait()
         assert_close(made.value["weight"], torch.full((3,), 2.0))
@@ -62,7 +63,7 @@ def test_a_broken_job_a_slow_one_and_a_dead_one_are_outcomes_and_the_work_goes_o
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system has no /proc")
 def test_memory_is_limited() -> None:
-    with Workers(eval, memory=500 * 2**20) as workers:
+    with closing(Workers(eval, memory=500 * 2**20)) as workers:
         workers.submit("much", HOLD)
         (much,) = workers.wait(20)
     assert much.how == "memory" and much.message.endswith("the limit is 500 MiB.")
@@ -102,9 +103,10 @@ def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 INTERRUPTED = """
 import os, signal, threading
+from contextlib import closing
 from metawright.engine.workers import Workers
 if __name__ == "__main__":
-    with Workers(eval) as workers:
+    with closing(Workers(eval)) as workers:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             workers.submit("long", "__import__('time').sleep(60)")

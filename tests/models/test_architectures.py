@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from metawright.errors import InputError
 from metawright.evaluate.costs import costs
 from metawright.models.architectures import ARCHITECTURES, build_network, network_blueprint
+from metawright.models.blocks import Convolution
 from metawright.models.saved import SavedModel, load_model, save_model
 from metawright.models.task_inputs import set_scales
 from metawright.recipes.export import export_saved
@@ -354,6 +355,16 @@ def test_spectral_weights_have_singular_value_one() -> None:
             parameter.data *= 7.0
     x = torch.rand(3, 1, 8, 8, generator=stream(1))
     assert_close(module(x), scaled(x), rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_weights_keep_groups_and_dilation() -> None:
+    layer = Convolution(4, 4, 3, groups=2, dilation=2, normalisation="spectral")
+    x = torch.rand(2, 4, 9, 9, generator=stream(0))
+    largest = torch.linalg.svdvals(layer.conv.weight.flatten(1))[0]
+    bias = layer.conv.bias
+    assert bias is not None
+    without = layer.conv(x) - bias[:, None, None]
+    assert_close(layer(x), (without / largest + bias[:, None, None]).relu())
 
 
 def test_a_generator_paints_pixels() -> None:

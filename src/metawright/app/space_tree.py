@@ -98,7 +98,7 @@ def _parts(fields: dict[str, Space]) -> tuple[Branch, ...]:
 
 
 def _repeated(name: str, item: Space, low: int, high: int) -> Branch:
-    times = f"{low} to {high} times" if low < high else f"{high} times"
+    times = f"{low} to {high} times" if low < high else "once" if high == 1 else f"{high} times"
     inside = _branch(name, item)
     words = f"{times}: {inside.words}" if inside.words else times
     return Branch(name, words, inside.parts)
@@ -147,7 +147,8 @@ def whole(number: float) -> str:
     if number < 1e15:
         return f"{int(number):,}"
     digits = str(int(number))  # exact, for a power may be beyond what a float holds
-    return f"about {round(int(digits[:3]) / 100)} × 10^{len(digits) - 1}"
+    first, power = round(int(digits[:3]) / 100), len(digits) - 1
+    return f"about 1 × 10^{power + 1}" if first == 10 else f"about {first} × 10^{power}"
 
 
 def counted(space: Space) -> tuple[int, int]:

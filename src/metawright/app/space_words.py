@@ -102,7 +102,7 @@ def sizes(found: Space) -> list[str]:
         more = f", counting each of {reals} real numbers as one value" if reals else ""
         told.append(f"Architectures: {whole(number)}{more}.")
     number, reals = counted(found)
-    if math.isinf(count(found)):
+    if count(found) == math.inf:  # `math.isinf` takes no count that is beyond a float
         noun = "real number" if reals == 1 else "real numbers"
         one = "it counts" if reals == 1 else "each counts"
         told.append(

@@ -3,8 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from metawright.engine.workers import How, Outcome, in_words
 
@@ -18,8 +17,9 @@ class Inline:
         function: what a job calls.
 
     Example:
+        >>> from contextlib import closing
         >>> from metawright.engine.inline import Inline
-        >>> with Inline(lambda x: 1 / x) as here:
+        >>> with closing(Inline(lambda x: 1 / x)) as here:
         ...     here.submit("half", 2)
         ...     here.submit("broken", 0)
         ...     [outcome.value or outcome.message for outcome in here.wait()]
@@ -29,17 +29,6 @@ class Inline:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._outcomes: list[Outcome] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def free(self) -> int:

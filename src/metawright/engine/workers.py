@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 from metawright.engine.child import begin_child, no_interrupt, packed, unpacked
 from metawright.errors import InputError, MetawrightError
@@ -95,8 +94,9 @@ class Workers:
         InputError: `count < 1`, or the function cannot be sent.
 
     Example:
+        >>> from contextlib import closing
         >>> from metawright.engine.workers import Workers
-        >>> with Workers(divmod) as workers:
+        >>> with closing(Workers(divmod)) as workers:
         ...     workers.submit("first", 17, 5)
         ...     [outcome.value for outcome in workers.wait()]
         [(3, 2)]
@@ -111,17 +111,6 @@ class Workers:
         self._data = packed(function)
         self._children: list[_Child] = []
         self._lost: list[Outcome] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def free(self) -> int:

@@ -143,13 +143,12 @@ class Convolution(nn.Module):
         return changed
 
     def _convolve(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        if not self.spectral:
-            return F.conv2d(
-                x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
-            )
-        weight = conv.weight / torch.linalg.matrix_norm(conv.weight.flatten(1), 2)
-        return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding)
+        conv, weight = self.conv, self.conv.weight
+        if self.spectral:
+            weight = weight / torch.linalg.matrix_norm(weight.flatten(1), 2)
+        return F.conv2d(
+            x, weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
 
 
 class Graph(nn.Module):

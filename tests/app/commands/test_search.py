@@ -86,8 +86,31 @@ def test_a_folder_of_images_becomes_a_network_that_predicts_and_is_exported(
         (("digits", "--max-params", "few"), "--max-params must be a number such as 100k"),
         (("nowhere",), "There is no source, folder or file 'nowhere'"),
         (("digits", "--budget", "soon"), "--budget must be a duration"),
+        (
+            ("nasbench201/cifar10", "--epochs", 3),
+            "--epochs would change nothing, because 'nasbench201/cifar10' is a table",
+        ),
+        (("nasbench201/cifar10", "--space", "dense"), "--space would change nothing"),
+        (
+            ("digits", "--space", "pipelines", "--epochs", 3),
+            "--epochs would change nothing, because pipelines are fitted",
+        ),
+        (("digits", "--size", 16), "because only images of a folder are read at a size"),
+        (("digits", "--workers", 0, "--memory", "2G"), "--memory needs --workers of at least 1"),
     ],
-    ids=["nothing", "space", "limits", "amount", "data", "budget"],
+    ids=[
+        "nothing",
+        "space",
+        "limits",
+        "amount",
+        "data",
+        "budget",
+        "table",
+        "space of a table",
+        "pipelines",
+        "size",
+        "memory",
+    ],
 )
 def test_wrong_arguments_are_one_sentence(
     arguments: tuple[object, ...], message: str, tmp_path: Path, capsys: Capture

@@ -10,10 +10,12 @@ import pytest
 
 from metawright.engine.budget import Budget, Clock
 from metawright.engine.inline import Inline
+from metawright.engine.workers import Outcome
 from metawright.errors import InputError, MetawrightError
 from metawright.recipes.search.asked import Asked, Limits
 from metawright.recipes.search.attempt import Attempt
-from metawright.recipes.search.hunt import CONTROL, SEARCH, Hunt, Job, role_of
+from metawright.recipes.search.hunt import Hunt
+from metawright.recipes.search.job import CONTROL, FULL, SEARCH, Job, role_of
 from metawright.recipes.search.own import OwnEvaluator
 from metawright.spaces import Design, Integer, Record
 from metawright.store.records import Trial
@@ -27,7 +29,11 @@ def worth(design: Design) -> Mapping[str, float]:
 
 
 def hunt(
-    told: tuple[Trial, ...] = (), *, failures: float = 0.5, asked: Asked | None = None
+    told: tuple[Trial, ...] = (),
+    *,
+    failures: float = 0.5,
+    asked: Asked | None = None,
+    deadline: Clock | None = None,
 ) -> Hunt:
     asked = asked or Asked("own", "dense", controls=True)
     limits = Limits(trials=40, failures=failures, workers=0)
@@ -35,7 +41,7 @@ def hunt(
         SPACE,
         asked,
         limits,
-        Clock(Budget(trials=40)),
+        deadline or Clock(Budget(trials=40)),
         objectives=[objective(name) for name in asked.objectives],
         run="run",
         task="task",
@@ -130,6 +136,37 @@ def test_the_first_design_is_tried_whatever_the_time_and_then_none_that_would_be
         again = hunt((slow,))
         again.explore(runner, clock)
         assert len(again.trials) == made
+
+
+class Timed:
+    """Works here, and notes how long each job may take."""
+
+    def __init__(self) -> None:
+        self.inline = Inline(Attempt(OwnEvaluator(worth, SPACE)))
+        self.seconds: list[float | None] = []
+
+    @property
+    def free(self) -> int:
+        return self.inline.free
+
+    def submit(
+        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
+    ) -> None:
+        self.seconds.append(seconds)
+        self.inline.submit(key, *arguments, **keywords)
+
+    def wait(self, seconds: float | None = None) -> list[Outcome]:
+        return self.inline.wait(seconds)
+
+
+def test_a_training_in_full_that_an_answer_depends_on_has_time_beyond_the_budget() -> None:
+    over = Clock(Budget(seconds=5), started=0.0, now=lambda: 100.0)
+    design, cost = Design({"x": 1, "y": 2}), {"seconds": 1.0}
+    part = Trial("a", "task", design, worth(design), cost, {"seed": 0, "fidelity": 0.1})
+    for role, most in (("mutant", 0.01), (FULL, None)):
+        timed, searching = Timed(), hunt((part,), deadline=over)
+        searching.carry_out([Job(design, role, of="a")], timed, Clock(Budget(trials=1)))
+        assert timed.seconds == [most]
 
 
 def test_an_objective_that_no_measure_has_is_told(tmp_path: Any) -> None:

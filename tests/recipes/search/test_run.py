@@ -11,13 +11,22 @@ from torch import nn
 from torch.testing import assert_close
 
 import metawright
-from metawright.errors import InputError
+from metawright.app.report.found.page import write_search_report
+from metawright.errors import InputError, MetawrightError
 from metawright.recipes.search.data import open_data
 from metawright.spaces import Choice, Design, Integer, Real, Record
 from metawright.tasks.task import TaskSpec
 
 SPACE = Record({"x": Integer(0, 99), "y": Integer(0, 99)})
 NETS = Record({"width": Choice((8, 32)), "training": Record({"lr": Real(0.01, 0.05, log=True)})})
+
+SLOW = """
+import time
+from metawright.spaces import Integer, Record
+space = Record({"x": Integer(0, 9)})
+def evaluate(design):
+    time.sleep(30)
+"""
 
 
 def worth(design: Design) -> Mapping[str, float]:
@@ -160,6 +169,39 @@ def test_data_and_space_that_do_not_fit_are_told() -> None:
         metawright.search("digits", budget="3s", trials=1)
 
 
+ARRAYS = (torch.rand(20, 6), torch.arange(20) % 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"space": SPACE, "evaluate": worth, "epochs": 3}, "--epochs .*`evaluate` judges designs"),
+        ({"space": SPACE, "evaluate": worth, "examples": 3}, "--examples would change nothing"),
+        ({"space": SPACE, "evaluate": worth, "build": network}, "`build` or `evaluate`, not both"),
+        ({"data": ARRAYS, "space": "dense", "examples": 9}, "--examples .*the arrays or the task"),
+        ({"data": ARRAYS, "space": "dense", "size": 9}, "--size .*only images of a folder"),
+        ({"data": ARRAYS, "space": "pipelines", "epochs": 9}, "--epochs .*pipelines are fitted"),
+        ({"data": "hpolib/naval_propulsion", "size": 8}, "--size .*is a table of trainings"),
+        ({"data": "hpolib/naval_propulsion", "space": SPACE}, "of its own: leave `space` out"),
+        ({"data": "hpolib/naval_propulsion", "space": "dense"}, "--space would change nothing"),
+        ({"data": "digits", "space": "dense", "channels": 1}, "--channels .*only images"),
+        ({"data": "digits", "workers": 0, "memory": 10**9}, "--memory needs --workers"),
+        ({"data": "digits", "workers": 0, "trial_seconds": 9.0}, "--trial-seconds needs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_no_argument_is_taken_and_ignored(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        metawright.search(**{"trials": 1, "workers": 1} | arguments)
+
+
+def test_a_file_says_itself_how_designs_are_judged(tmp_path: Path) -> None:
+    path = tmp_path / "slow.py"
+    path.write_text(SLOW)
+    with pytest.raises(InputError, match=r"slow\.py' says how designs are judged: leave `build`"):
+        metawright.search("digits", space=path, build=network, trials=1)
+
+
 @pytest.mark.parametrize("strategy", ["evolution", "tpe", "local", "ppo"])
 def test_a_finished_run_stays_as_it_is_and_a_stopped_one_ends_the_same(
     strategy: str, tmp_path: Path
@@ -188,6 +230,38 @@ def test_another_space_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         search(tmp_path / "run", trials=4, space=other)
 
 
-def test_trained_in_part_only_a_search_ends_with_one_training_in_full() -> None:
-    found = search(None, strategy="halving", trials=6, controls=False)
+def test_trained_in_part_only_a_search_ends_with_one_training_in_full(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = search(out, strategy="halving", trials=6, controls=False)
     assert found.trial.evidence.get("fidelity", 1) == 1
+    # It is the strategy's own find, and no random design.
+    assert [t.evidence["role"] for t in found.trials] == ["search"] * 6 + ["full"]
+    controls = told(out)["why"]["controls"]
+    assert controls["random"] is None
+    assert controls["search"] == pytest.approx([found.trial.scores["accuracy"]])
+    page = write_search_report(out, pictures=False).read_text("utf-8")
+    assert "7 trainings: 6 strategy, 1 in full." in page
+    again = search(out, strategy="halving", trials=6, controls=False)
+    assert [t.id for t in again.trials] == [t.id for t in found.trials]
+
+
+def test_where_no_design_has_a_score_the_last_error_is_named_and_what_to_do(
+    tmp_path: Path,
+) -> None:
+    def broken(design: Design) -> float:
+        raise ZeroDivisionError(f"x is {design['x'] * 0}")
+
+    with pytest.raises(MetawrightError) as told:
+        search(None, evaluate=broken, trials=2, controls=False)
+    assert str(told.value) == (
+        "None of the 2 designs tried has accuracy; the last error: ZeroDivisionError: x is 0: "
+        "mend that, or give a larger --budget to try more designs."
+    )
+    path = tmp_path / "slow.py"
+    path.write_text(SLOW)
+    with pytest.raises(MetawrightError) as told:
+        metawright.search(space=path, trials=1, workers=1, trial_seconds=0.2, controls=False)
+    assert str(told.value) == (
+        "None of the 1 design tried has accuracy; the last error: It was stopped at the limit of "
+        "0.2 s: give a larger --trial-seconds or --budget."
+    )

@@ -14,6 +14,7 @@ from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import (
     KIND,
     OWN,
+    USUAL_SPACE,
     Asked,
     Limits,
     is_file,
@@ -43,7 +44,7 @@ def search(
     space: Annotated[
         str,
         typer.Option(help="cells, macro, dense, ... (`metawright space`), or a Python file."),
-    ] = "cells",
+    ] = USUAL_SPACE,
     strategy: Annotated[
         str, typer.Option(help="evolution, random, tpe, gp, nsga2, predictor, ...")
     ] = "evolution",
@@ -103,7 +104,7 @@ def search(
 ) -> None:
     """Search a space for the best design on your data, and say how sure that is."""
     # NumPy and Pillow load from here on.
-    from metawright.recipes.search.check import check_problem, is_table
+    from metawright.recipes.search.check import check_limits, check_problem, is_table
 
     if is_file(space):
         space = str(Path(space).resolve())  # the run must be loadable from anywhere
@@ -112,7 +113,7 @@ def search(
         "parameters": max_params, "flops": max_flops, "latency": max_latency, "bytes": max_bytes
     }  # fmt: skip
     asked = Asked(
-        data, OWN if is_table(data) else space, strategy, goals,
+        data, OWN if is_table(data) and space == USUAL_SPACE else space, strategy, goals,
         tuple((name, parse_amount(text, f"--max-{_SHORT.get(name, name)}"))
               for name, text in most.items() if text is not None),
         choose or ("best" if len(goals) == 1 else "knee"),
@@ -126,6 +127,7 @@ def search(
         None if memory is None else int(parse_amount(memory, "--memory")),
         max_failures,
     )
+    check_limits(limits)
     check_problem(asked)
     check_folder(out, asked.to_json(), KIND)
     until = f"{limits.trials} trials" if limits.seconds is None else budget or BUDGET

@@ -16,12 +16,23 @@ from metawright.spaces import SPACES
 from metawright.strategies.choose import STRATEGIES
 from metawright.strategies.objectives import ALIASES, OBJECTIVES, Constraint, Rule, objective
 
-__all__ = ["KIND", "OWN", "RULES", "Asked", "Limits", "is_file", "parse_amount", "usual_workers"]
+__all__ = [
+    "KIND",
+    "OWN",
+    "RULES",
+    "USUAL_SPACE",
+    "Asked",
+    "Limits",
+    "is_file",
+    "parse_amount",
+    "usual_workers",
+]
 
 KIND = "search"
 OWN = "own"
 """The name of a space, or of data, that was given as an object."""
 
+USUAL_SPACE = "cells"
 RULES = ("best", "knee")
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from metawright.recipes.search.asked import Asked
-from metawright.recipes.search.hunt import CONTROL, SEARCH, Job, role_of
+from metawright.recipes.search.job import CONTROL, FULL, SEARCH, Job, role_of
 from metawright.rng import stream
 from metawright.spaces.design import Design
 from metawright.spaces.draw import mutate
@@ -20,15 +20,17 @@ __all__ = [
     "better_trained",
     "explored",
     "final",
+    "in_full",
     "mutants",
     "repeats",
     "runner_up",
 ]
 
 MUTANT, REPEAT, FINAL = "mutant", "repeat", "final"
-RANKED = frozenset({SEARCH, CONTROL, MUTANT})
+RANKED = frozenset({SEARCH, CONTROL, FULL, MUTANT})
 """Roles of trials that compete: one training each, with the same seed and as long."""
 
+_EXPLORED = frozenset({SEARCH, CONTROL, FULL})
 _MUTANTS = 4
 _SEEDS = 4
 _LONGER = 1.5  # below which a longer training is not worth it
@@ -55,6 +57,16 @@ def repeats(best: Trial, rival: Trial | None, seed: int) -> list[Job]:
         for number in range(1, seeds + 1)
         for trial in pair
     ]
+
+
+def in_full(trials: Sequence[Trial], goal: Objective, seed: int) -> list[Job]:
+    """The best of those trained in part, trained in full; nothing where none has a score."""
+    part = [trial for trial in trials if measured(trial, goal.name) is not None]
+    if not part:
+        return []
+    side = 1 if goal.maximise else -1
+    best = max(part, key=lambda trial: side * (measured(trial, goal.name) or 0.0))
+    return [Job(best.design, FULL, seed=seed, of=best.id)]
 
 
 def final(
@@ -98,5 +110,5 @@ def runner_up(best: Trial, trials: Sequence[Trial], asked: Asked) -> Trial | Non
 def explored(trials: Sequence[Trial], asked: Asked, *, without: Design | None = None) -> Archive:
     """The front of what the strategy and the random control brought, and of nothing later."""
     found = Archive([objective(name) for name in asked.objectives], asked.limits())
-    found.tell([t for t in trials if role_of(t) in (SEARCH, CONTROL) and t.design != without])
+    found.tell([t for t in trials if role_of(t) in _EXPLORED and t.design != without])
     return found

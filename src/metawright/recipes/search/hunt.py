@@ -6,15 +6,24 @@ control that says whether the strategy was worth it, there at whatever moment a 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from metawright.engine.budget import Clock
 from metawright.engine.workers import Outcome
 from metawright.errors import InputError, MetawrightError
 from metawright.recipes.search.asked import Asked, Limits
+from metawright.recipes.search.job import (
+    CONTROL,
+    FULL,
+    SEARCH,
+    Job,
+    Runner,
+    identity,
+    identity_of,
+    role_of,
+)
 from metawright.rng import stream
 from metawright.spaces.design import Design
 from metawright.spaces.space import Space
@@ -23,58 +32,13 @@ from metawright.strategies.choose import strategy
 from metawright.strategies.objectives import Objective, measured
 from metawright.strategies.strategy import Strategy, fidelity_of
 
-__all__ = ["CONTROL", "SEARCH", "Hunt", "Job", "Runner", "role_of"]
+__all__ = ["Hunt"]
 
-SEARCH, CONTROL = "search", "control"
 _SHARE = 4  # one design in so many is a control
 _LEAST_FAILURES = 4  # trials that must have failed before a share of them means anything
 _SKIPPED = 300  # designs in a row that break a constraint before any is tried
 _PATIENCE = 2.0  # budgets that the first design may take
 _LOOK = 0.5  # seconds between two looks at the clock
-
-
-@dataclass(frozen=True)
-class Job:
-    """A design to be tried: in which role, how far, and with which seed.
-
-    Arguments:
-        role: SEARCH, CONTROL, or what a later stage calls its trials.
-        of: id of the trial that it repeats or varies, if any.
-        epochs: of its training, where that is another number than for all; seconds: after which
-            its training ends, wherever it stands.
-    """
-
-    design: Design
-    role: str
-    fidelity: float = 1.0
-    seed: int = 0
-    of: str = ""
-    epochs: int | None = None
-    seconds: float | None = None
-
-
-class Runner(Protocol):
-    """Who works on jobs: `engine.workers.Workers` or `engine.inline.Inline`."""
-
-    @property
-    def free(self) -> int:
-        """How many jobs can be submitted now."""
-        ...
-
-    def submit(
-        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
-    ) -> None:
-        """Gives somebody a job."""
-        ...
-
-    def wait(self, seconds: float | None = None) -> list[Outcome]:
-        """What came of jobs; waits for the first of them, but not longer than `seconds`."""
-        ...
-
-
-def role_of(trial: Trial) -> str:
-    """In which role a design was tried."""
-    return str(trial.evidence.get("role", SEARCH))
 
 
 class Hunt:
@@ -132,8 +96,8 @@ class Hunt:
     def carry_out(self, jobs: Sequence[Job], runner: Runner, clock: Clock) -> None:
         """Works on given jobs in order, those that fit into the time left; what an earlier
         session has done already is not done again."""
-        done = {_identity_of(trial) for trial in self.trials}
-        waiting = [job for job in jobs if _identity(job, self.epochs) not in done]
+        done = {identity_of(trial) for trial in self.trials}
+        waiting = [job for job in jobs if identity(job, self.epochs) not in done]
         while waiting or self._out:
             while waiting and runner.free:
                 if self._pace() > clock.remaining():
@@ -168,7 +132,7 @@ class Hunt:
 
     def _start(self, runner: Runner, job: Job) -> None:
         key = uuid4().hex[:12]
-        most = min(self.limits.trial_seconds or math.inf, self._left())
+        most = min(self.limits.trial_seconds or math.inf, self._left(job))
         self._out[key] = job
         runner.submit(
             key,
@@ -180,17 +144,20 @@ class Hunt:
             seconds=most if math.isfinite(most) else None,
         )
 
-    def _left(self) -> float:
+    def _answered(self, job: Job) -> bool:
+        """Whether there is an answer without this job."""
+        return job.role != FULL and any(trial.scores for trial in self.trials)
+
+    def _left(self, job: Job) -> float:
         """What a design may take at most: the time left, but before there is an answer more."""
-        answered = any(trial.scores for trial in self.trials)
-        late = 0.0 if answered else _PATIENCE * (self.limits.seconds or math.inf)
+        late = 0.0 if self._answered(job) else _PATIENCE * (self.limits.seconds or math.inf)
         return max(self.deadline.remaining(), late, 0.01)
 
     def _collect(self, runner: Runner) -> None:
         for outcome in runner.wait(_LOOK):
             job = self._out.pop(outcome.key)
             own = self.limits.trial_seconds or math.inf
-            late = not self.deadline.remaining() and any(trial.scores for trial in self.trials)
+            late = not self.deadline.remaining() and self._answered(job)
             # Cut off by the end of the budget, a design has shown nothing.
             if outcome.how != "time" or outcome.seconds >= own or not late:
                 self._take(outcome, job)
@@ -301,14 +268,3 @@ def _nearest(trials: Sequence[Trial], asked: Asked) -> str:
         for name, most in limits.items()
         if name in least.cost
     )
-
-
-def _identity(job: Job, epochs: int | None) -> tuple[str, str, int, str, float]:
-    stretch = round(job.epochs / epochs, 2) if job.epochs and epochs else 1.0
-    return job.role, job.of, job.seed, job.design.key, stretch
-
-
-def _identity_of(trial: Trial) -> tuple[str, str, int, str, float]:
-    told = trial.evidence
-    stretch = float(told.get("stretch", 1.0))
-    return role_of(trial), str(told.get("of", "")), int(told["seed"]), trial.design.key, stretch

@@ -5,7 +5,7 @@ from statistics import fmean
 from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised
 from metawright.recipes.search.asked import Limits
-from metawright.recipes.search.hunt import Runner
+from metawright.recipes.search.job import Runner
 from metawright.rng import stream
 from metawright.spaces.draw import sample
 
@@ -47,11 +47,11 @@ def _timed(evaluator: Supervised, runner: Runner, limits: Limits, seed: int) -> 
     each = max(_SHARE * limits.seconds, 1.0)
     drawn = _DRAWN if limits.seconds >= 60 else _DRAWN // 2
     waiting = [sample(evaluator.space, stream(seed, "pace", number)) for number in range(drawn)]
-    found, out = [], 0
+    found, out, given = [], 0, 0
     while waiting or out:
         while waiting and runner.free:
-            runner.submit(f"pace-{out}", waiting.pop(), timing=True, seed=seed, seconds=each)
-            out += 1
+            runner.submit(f"pace-{given}", waiting.pop(), timing=True, seed=seed, seconds=each)
+            out, given = out + 1, given + 1
         outcomes = runner.wait()
         out -= len(outcomes)
         found += [outcome.value for outcome in outcomes if outcome.how == "done"]

@@ -12,7 +12,7 @@ from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised
 from metawright.evaluate.tabular import table
 from metawright.recipes.search.asked import OWN, Asked, is_file
-from metawright.recipes.search.check import check_problem, is_table
+from metawright.recipes.search.check import check_problem, check_used, is_table
 from metawright.recipes.search.data import Data, open_data
 from metawright.recipes.search.own import OwnEvaluator
 from metawright.recipes.search.own_file import FromFile, from_file, own_space
@@ -58,7 +58,6 @@ def pose(
     space: Space | None = None,
     build: Build | None = None,
     evaluate: Callable[..., Any] | None = None,
-    seconds: float | None = None,
 ) -> Problem:
     """The problem that was asked for.
 
@@ -68,14 +67,16 @@ def pose(
         space: as an object, where `asked.space` is `OWN`.
         build: makes a module of a design of an own space.
         evaluate: judges designs in place of training.
-        seconds: that a full training should take at most, where `asked.epochs` is not given.
 
     Raises:
-        InputError: data and space do not go together, or something is missing.
+        InputError: data and space do not go together, something is missing, or something that
+            was given would change nothing.
     """
     if data is None and evaluate is None and space is None:
         check_problem(asked)
+    _check_one(asked, space, build, evaluate)
     if is_table(asked.data):
+        check_used(asked)
         return _table(asked)
     if is_file(asked.space):
         path = Path(asked.space)
@@ -85,6 +86,7 @@ def pose(
             evaluate = FromFile(path, "evaluate")
         else:
             build = FromFile(path, "build")
+    check_used(asked, given=data is not None, evaluated=evaluate is not None)
     if evaluate is not None:
         if space is None:
             raise InputError("`evaluate` needs `space`: the designs that it can judge.")
@@ -94,7 +96,26 @@ def pose(
         raise InputError("Give DATA to search on, or a space that comes with `evaluate`.")
     if asked.space == OWN and (space is None or build is None):
         raise InputError("An own `space` needs `build(design, spec)`, or `evaluate(design)`.")
-    return _trained(asked, data, space, build, seconds)
+    return _trained(asked, data, space, build)
+
+
+def _check_one(
+    asked: Asked, space: Space | None, build: Build | None, evaluate: Callable[..., Any] | None
+) -> None:
+    """Refuses two things of which one would be ignored."""
+    functions = [name for name, each in (("build", build), ("evaluate", evaluate)) if each]
+    if len(functions) > 1:
+        raise InputError("Give `build` or `evaluate`, not both: a design is trained or judged.")
+    if is_table(asked.data):
+        if given := [*(["space"] if space is not None else []), *functions]:
+            raise InputError(
+                f"'{asked.data}' is a table with a space and measures of its own: leave "
+                f"`{given[0]}` out."
+            )
+    elif functions and is_file(asked.space):
+        raise InputError(
+            f"'{asked.space}' says how designs are judged: leave `{functions[0]}` out."
+        )
 
 
 def _check_measures(wanted: Collection[str], kind: Kind) -> None:
@@ -128,9 +149,7 @@ def _table(asked: Asked) -> Problem:
     return Problem(rows, rows.space, asked.data, rows.task)
 
 
-def _trained(
-    asked: Asked, data: Any, space: Space | None, build: Build | None, seconds: float | None
-) -> Problem:
+def _trained(asked: Asked, data: Any, space: Space | None, build: Build | None) -> Problem:
     opened = open_data(
         asked.data if data is None else data,
         seed=asked.seed,
@@ -146,7 +165,6 @@ def _trained(
         asked.space if space is None else _record(space),
         build=build,
         epochs=asked.epochs,
-        max_seconds=seconds,
         measure_latency="latency" in wanted,
         measure_energy="energy" in wanted,
     )

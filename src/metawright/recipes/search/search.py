@@ -10,7 +10,8 @@ from typing import Any
 
 from metawright.engine.budget import parse_duration
 from metawright.errors import InputError
-from metawright.recipes.search.asked import OWN, Asked, Limits, usual_workers
+from metawright.recipes.search.asked import OWN, USUAL_SPACE, Asked, Limits, usual_workers
+from metawright.recipes.search.check import check_limits
 from metawright.recipes.search.found import Found
 from metawright.recipes.search.problem import Build, pose
 from metawright.recipes.search.run import Watch, search_run
@@ -24,7 +25,7 @@ BUDGET = 300.0
 def search(
     data: Any = None,
     *,
-    space: str | Path | Space = "cells",
+    space: str | Path | Space = USUAL_SPACE,
     strategy: str = "evolution",
     objectives: str | Sequence[str] | None = None,
     constraints: Mapping[str, float] | None = None,
@@ -122,6 +123,7 @@ def search(
         memory,
         max_failures,
     )
+    check_limits(limits)
     problem = pose(
         asked,
         None if isinstance(data, str | Path) else data,

@@ -13,7 +13,7 @@ from metawright.evaluate.evaluating import predictions
 from metawright.evaluate.robustness import robustness
 from metawright.recipes.search.asked import Asked
 from metawright.recipes.search.controls import MUTANT, RANKED, REPEAT, explored
-from metawright.recipes.search.hunt import CONTROL, SEARCH, role_of
+from metawright.recipes.search.job import CONTROL, FULL, SEARCH, role_of
 from metawright.recipes.search.problem import Problem
 from metawright.recipes.search.tested import row
 from metawright.recipes.search.words import sentences
@@ -75,8 +75,8 @@ def _values(trials: Sequence[Trial], goal: Objective) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _of(trials: Sequence[Trial], role: str) -> list[Trial]:
-    return [trial for trial in trials if role_of(trial) == role]
+def _of(trials: Sequence[Trial], *roles: str) -> list[Trial]:
+    return [trial for trial in trials if role_of(trial) in roles]
 
 
 def _controls(
@@ -84,7 +84,8 @@ def _controls(
 ) -> dict[str, Any]:
     allowed = [t for t in trials if violation(t, asked.limits()) == 0]
     side = 1 if goal.maximise else -1
-    ours = [side * value for value in _values(_of(allowed, SEARCH), goal)]
+    # Trained in part by the strategy and then in full: its find, whoever asked for the training.
+    ours = [side * value for value in _values(_of(allowed, SEARCH, FULL), goal)]
     random = [side * value for value in _values(_of(allowed, CONTROL), goal)]
     if asked.strategy == "random":
         random = ours

@@ -28,7 +28,8 @@ from metawright.models.tables import FittedPipeline
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import OWN, Asked, Limits
 from metawright.recipes.search.attempt import Attempt
-from metawright.recipes.search.hunt import SEARCH, Hunt
+from metawright.recipes.search.hunt import Hunt
+from metawright.recipes.search.job import SEARCH
 from metawright.recipes.tables.chosen import Chosen, choose
 from metawright.recipes.tables.model import FILE, TableModel, load_table_model, save_table_model
 from metawright.recipes.tables.words import why
@@ -91,7 +92,7 @@ def generate_table(
                 count=max(limits.workers, 1),
                 memory=limits.memory,
             )
-            stack.enter_context(workers)
+            stack.callback(workers.close)
             run.explore(workers)
             return run.finish(workers), folder.record
         except BaseException as error:

@@ -98,10 +98,9 @@ def test_what_a_reader_asks_is_answered(searched: Searched) -> None:
         "14 more are in the store of the run",
         "0123456789abcdef",
         "A note on digits.",
-        f"metawright.load_found('{run}')",
     ):
         assert answer in text, answer
-    assert "metawright predict" not in text, "it has no model"
+    assert "metawright predict" not in text and "load_found" not in text, "it has no model"
 
 
 def test_a_run_with_a_model_can_be_used(searched: Searched) -> None:
@@ -109,7 +108,11 @@ def test_a_run_with_a_model_can_be_used(searched: Searched) -> None:
     (run / "model.json").write_text("{}")
     text = read(run).text
     assert f"metawright predict {run} FILES" in text and f"metawright export {run}" in text
-    assert "found.module(examples)" in text
+    code = text[text.index("import metawright") :].partition("module(examples)")[0]
+    loaded = "metawright.load_found"
+    assert f"module = {loaded}('{run}')" in code and ".design" not in code
+    change(run, asked=json.loads((run / "run.json").read_text())["asked"] | {"space": "own"})
+    assert f"module = {loaded}('{run}', build=build)" in read(run).text
 
 
 def test_the_best_trials_are_ranked(searched: Searched) -> None:
@@ -122,6 +125,12 @@ def test_the_best_trials_are_ranked(searched: Searched) -> None:
     scores = [float(score) for _, _, score in rows]
     assert scores == sorted(scores, reverse=True)
     assert [kind for kind, _, _ in rows] == ["member"] + [""] * 14, "the chosen one is the best"
+
+
+def test_a_space_of_more_designs_than_a_float_holds(searched: Searched) -> None:
+    run = searched()
+    change(run, designs=10**400)
+    assert "about 1 × 10^400 designs in the space" in " ".join(read(run).text.split())
 
 
 def test_two_objectives_with_a_constraint(searched: Searched) -> None:

@@ -37,6 +37,7 @@ class Bar(NamedTuple):
 _ROLES: Mapping[str, tuple[str, Role]] = {
     "search": ("strategy", "accent"),
     "control": ("random", "second"),
+    "full": ("in full", "ink"),
     "mutant": ("neighbours", "third"),
 }
 

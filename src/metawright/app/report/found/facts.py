@@ -10,7 +10,7 @@ from metawright.errors import InputError
 from metawright.recipes.inputs import read_run
 from metawright.recipes.search.asked import KIND
 from metawright.recipes.search.controls import RANKED
-from metawright.recipes.search.hunt import role_of
+from metawright.recipes.search.job import role_of
 from metawright.spaces import Space, space_from_json
 from metawright.store.database import Store
 from metawright.store.records import Trial
@@ -138,7 +138,9 @@ class SearchFacts:
 
 def known(value: Any) -> TypeGuard[float]:
     """Whether it is a number that can be shown."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # it may be beyond what a float holds
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def read_search(run: Path) -> SearchFacts:

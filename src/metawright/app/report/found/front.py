@@ -9,7 +9,7 @@ from metawright.app.report.found.facts import SearchFacts
 from metawright.app.report.found.words import upper
 from metawright.app.report.html import section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
-from metawright.recipes.search.hunt import role_of
+from metawright.recipes.search.job import role_of
 from metawright.store.records import Trial
 from metawright.strategies.objectives import measured
 

@@ -34,6 +34,7 @@ from metawright.app.report.style import style_sheet
 from metawright.app.report.words import seconds
 from metawright.app.space_tree import whole
 from metawright.models.saved import MODEL_FILE
+from metawright.recipes.search.asked import OWN
 from metawright.store.files import write_bytes, write_text
 from metawright.strategies.objectives import OBJECTIVES, Objective, measured
 
@@ -166,7 +167,7 @@ def _tiles(facts: SearchFacts) -> str:
         tiles.append((str(len(facts.failed)), "of them failed"))
     tiles.append((seconds(told.get("seconds")), "spent in all"))
     if known(designs := told.get("designs")):
-        tiles.append((whole(float(designs)), "designs in the space"))
+        tiles.append((whole(designs), "designs in the space"))
     shown_here = facts.goals[0].name
     asked = [goal.name for goal in facts.goals] + [limit.name for limit in facts.limits]
     for name in dict.fromkeys(["parameters", "flops", "latency", *asked]):
@@ -258,21 +259,35 @@ def _pair(pair: list[Any]) -> str:
 
 def _use(facts: SearchFacts) -> str:
     run = shlex.quote(str(facts.run))
-    lines, python = [], ["import metawright", f"found = metawright.load_found({str(facts.run)!r})"]
+    lines = []
     if (facts.run / MODEL_FILE).is_file():
         lines = [
             f"metawright predict {run} FILES",
             f"metawright export {run}          # plain PyTorch, without metawright",
         ]
-        python.append("found.module(examples)          # a plain nn.Module with its weights")
     lines.append(f"metawright report {run}          # this page anew")
     if not facts.done:
         goes_on = "The search is not done: the same `metawright search` goes on in its folder."
     else:
         goes_on = ""
-    python.append("found.design")
     note = f"<p>{text(goes_on)}</p>" if goes_on else ""
-    return section("Use it", note, _code(lines), _code(python))
+    python = _load(facts)
+    return section("Use it", note, _code(lines), _code(python) if python else "")
+
+
+def _load(facts: SearchFacts) -> list[str]:
+    """How the network is loaded in Python; nothing where what was found is no network."""
+    own = facts.kept is not None and facts.kept.weights is not None
+    if not own and not (facts.run / MODEL_FILE).is_file():
+        return []
+    given = repr(str(facts.run))
+    if facts.asked.get("space") == OWN:
+        given += ", build=build"  # a function that the run's folder cannot hold
+    return [
+        "import metawright",
+        f"module = metawright.load_found({given})",
+        "module(examples)          # the chosen network, a plain nn.Module with its weights",
+    ]
 
 
 def _code(lines: list[str]) -> str:

@@ -10,7 +10,7 @@ from metawright.app.report.found.facts import SearchFacts, known
 from metawright.app.report.found.words import design_parts, in_order, upper
 from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
-from metawright.recipes.search.hunt import role_of
+from metawright.recipes.search.job import role_of
 from metawright.spaces.design import Design
 from metawright.spaces.space import Record
 from metawright.store.records import Trial
@@ -22,6 +22,7 @@ _BEST, _FAILED, _LETTERS = 15, 30, 4000
 _ROLES = {
     "search": "strategy",
     "control": "random",
+    "full": "in full",
     "mutant": "neighbour",
     "repeat": "other seed",
     "final": "trained longer",
