@@ -5,7 +5,7 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MODULES := harness write_results cells meta_learning_cells search_cells optuna_space
+MODULES := harness write_results cells meta_learning_cells search_cells optuna_space tables_cells table_orders weight
 BENCHMARKS := $(filter-out $(MODULES:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
 
 .PHONY: help install demo test lint types bench docs clean

@@ -14,6 +14,7 @@ from metawright.app import console
 from metawright.app.age import process_age
 from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits
+from metawright.store.home import home_store
 from metawright.tasks.tables.files import ENDINGS, table_file
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def generate_for_table(
     group: str | None,
     time: str | None,
     drop: Collection[str],
+    store: str | None,
+    bundle: Path | None,
     seed: int,
     report: bool,
 ) -> None:
@@ -68,8 +71,9 @@ def generate_for_table(
             job.reach(min(done, total), f"{event['trials']} pipelines{best}")
 
         _, record = generate_table(
-            task, limits, out, name=frame.name, seed=seed, spent=process_age(), watch=watch
-        )
+            task, limits, out, name=frame.name, seed=seed, spent=process_age(),
+            store=home_store(store), bundle=bundle, watch=watch,
+        )  # fmt: skip
     lines = [*_lines(record), f"Model:  {out}"]
     if report:
         from metawright.app.report.tables import write_table_report

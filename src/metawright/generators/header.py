@@ -42,7 +42,7 @@ def check_place(path: Path) -> None:
     """
     if path.is_file():
         raise InputError(f"'{path}' is a file, but a bundle needs a folder: choose another --out.")
-    known = any((path / name).exists() for name in (HEADER, "work"))
+    known = any((path / name).exists() for name in (HEADER, "experience.json", "work"))
     if path.is_dir() and not known and any(path.iterdir()):
         raise InputError(
             f"'{path}' is not empty and holds no bundle: choose another folder with --out, so "

@@ -51,7 +51,11 @@ def generate(
     ] = 50,
     seed: Annotated[int, typer.Option(help="Of the drawn task and of all designs.")] = 0,
     store: Annotated[
-        Path | None, typer.Option(help="A further store that gets a copy of every trial.")
+        str | None,
+        typer.Option(
+            help="A further store that gets a copy of every trial. Of a table: experience to "
+            "start from and add to (default: METAWRIGHT_STORE, else your own; none: neither)."
+        ),
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
     target: Annotated[
@@ -80,7 +84,7 @@ def generate(
         check_free(out)
         generate_for_table(
             data, out, limits, target=target, kind=kind, group=group, time=time, drop=drop or (),
-            seed=seed, report=report,
+            store=store, bundle=bundle, seed=seed, report=report,
         )  # fmt: skip
         return
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
@@ -123,7 +127,7 @@ def generate(
             name=data,
             notes=notes,
             seed=seed,
-            store=store,
+            store=None if store is None else Path(store),
             spent=process_age(),
             on_trial=watch,
         )

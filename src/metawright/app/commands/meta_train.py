@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metawright.app import console
+from metawright.app.table_commands import is_table
 from metawright.errors import InputError
 from metawright.generators.header import check_place
+from metawright.tasks.tables.files import table_file
 
 if TYPE_CHECKING:
     from metawright.training.fit import Progress
@@ -18,7 +20,10 @@ __all__ = ["meta_train"]
 def meta_train(
     sources: Annotated[
         list[str],
-        typer.Argument(help="glyphs, omniglot, or folders with one sub-folder of images a class."),
+        typer.Argument(
+            help="glyphs, omniglot, or folders with one sub-folder of images a class; or keel, or "
+            "files of tables."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="Folder of the bundle; the same command goes on in it.")
@@ -31,8 +36,19 @@ def meta_train(
     size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 28,
     seed: Annotated[int, typer.Option(help="Of weights, tasks and designs.")] = 0,
     commit: Annotated[str, typer.Option(help="Version of the code, for the provenance.")] = "",
+    target: Annotated[
+        str, typer.Option(help="Of files of tables: the column to be predicted.")
+    ] = "last",
 ) -> None:
-    """Learn from many tasks: shared weights, experience, and a first proposal model."""
+    """Learn from many tasks: shared weights, experience, and a first proposal model. From tables:
+    which pipelines suit which of them."""
+    tables = [source == "keel" or is_table(source) for source in sources]
+    if any(tables):
+        if not all(tables):
+            other = sources[tables.index(False)]
+            raise InputError(f"Tables and other sources cannot be mixed: leave '{other}' out.")
+        _from_tables(sources, out, target, seed, commit)
+        return
     for source in sources:
         if source not in ("glyphs", "omniglot") and not Path(source).is_dir():
             raise InputError(
@@ -86,3 +102,27 @@ def meta_train(
         f"Bundle: {out} (proposal model from {model.trials} trials on {model.tasks} tasks "
         f"explains {100 * model.explained:.0f} % of the differences between designs on new tasks)"
     )
+
+
+def _from_tables(sources: list[str], out: Path, target: str, seed: int, commit: str) -> None:
+    for source in sources:
+        if source != "keel":
+            table_file(source)  # a missing one is refused at once
+    check_place(out)
+    console.message("Loading ...")
+    from metawright.recipes.tables.gather import meta_train_tables
+
+    done = set[str]()
+    with console.progress("Experience", float(len(sources))) as job:
+
+        def watch(name: str, tried: int, total: int) -> None:
+            if tried == total:
+                done.add(name)
+            job.reach(float(min(len(done), len(sources))), f"{name}: {tried} of {total} designs")
+
+        made = meta_train_tables(
+            sources, out, target=target, seed=seed, commit=commit, on_trial=watch
+        )
+    for kind, found in made.items():
+        typer.echo(f"{len(found.designs)} designs on {len(found.names)} tasks of {kind.value}.")
+    typer.echo(f"Bundle: {out} (use it with `metawright generate data.csv --bundle {out}`)")

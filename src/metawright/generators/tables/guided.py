@@ -87,7 +87,7 @@ class GuidedTables:
     def promising(self, most: float = math.inf) -> Design | None:
         """The design that has not been asked for of which most is expected in at most so many
         seconds; None if of none anything is."""
-        gains = self._gains()
+        gains = self.expectation().gain()
         prices = self._prices()
         open_ = [
             place
@@ -100,12 +100,6 @@ class GuidedTables:
             return None
         rates = gains[open_] / prices[open_].clip(0.1) ** _THRIFT
         return self.experience.designs[open_[int(rates.argmax())]]
-
-    def _gains(self) -> NDArray[np.float64]:
-        expected = self.expectation()
-        if not self._worths:
-            return np.asarray(expected.expected.max() - expected.expected + _LEAST * 2)
-        return expected.gain(min(self._worths.values()))
 
     def _prices(self) -> NDArray[np.float64]:
         known = [d for d, took in self._seconds.items() if d in self._place and took > 0]

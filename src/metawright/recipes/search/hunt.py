@@ -54,6 +54,7 @@ class Hunt:
         told: trials of earlier sessions, in the order in which they were made.
         warm_start: designs that the strategy tries first, the best on earlier tasks at their head.
         epochs: of a full training of a network.
+        searcher: the strategy, in place of the one that was asked for by name.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Hunt:
         told: Sequence[Trial] = (),
         warm_start: Sequence[Design] = (),
         epochs: int | None = None,
+        searcher: Strategy | None = None,
     ) -> None:
         self.epochs = epochs
         self.asked, self.limits, self.run, self.task = asked, limits, run, task
@@ -77,7 +79,11 @@ class Hunt:
         self.objectives = tuple(objectives)
         self.keep = keep
         self.trials = list(told)
-        self.strategies = _strategies(space, asked, objectives, warm_start)
+        self.strategies = (
+            _strategies(space, asked, objectives, warm_start)
+            if searcher is None
+            else {SEARCH: searcher}
+        )
         for role, mine in self.strategies.items():
             mine.tell([trial for trial in told if role_of(trial) == role])
         self.transfer = warm_start[0] if warm_start else None

@@ -38,7 +38,11 @@ class Memory:
         task: the table.
         space: of its designs; others are left out.
         store: folder of the user's store; None for none.
+        bundle: folder of gathered experience, in place of what comes with the package.
         run: id of the run that asks, which is not earlier than itself.
+
+    Raises:
+        InputError: there is no experience in `bundle`.
 
     Attributes:
         experience: of earlier tasks.
@@ -46,11 +50,13 @@ class Memory:
         notes: what could not be used or kept, in sentences.
     """
 
-    def __init__(self, task: TableTask, space: Record, store: Path | None, *, run: str) -> None:
+    def __init__(
+        self, task: TableTask, space: Record, store: Path | None, bundle: Path | None, *, run: str
+    ) -> None:
         self.task, self.space, self.store, self.run = task, space, store, run
         self.profile = table_profile(task)
         self.notes: list[str] = []
-        known = load_experience(task.kind)
+        known = load_experience(task.kind, bundle)
         if store is not None and (store / "store.sqlite").is_file():
             try:
                 known = known.joined(_worthy(self._own(store), known))

@@ -6,12 +6,15 @@ pays, calibrated, and fitted on all rows. The folder always holds a whole model.
     RUN/run.json          what was asked, the data check, how it stands, what came out
     RUN/store/            every trial, and its held-out predictions
     RUN/table.json, table-HASH.safetensors   the model
+
+What to try comes from experience with earlier tables, and every run becomes experience in turn.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +27,8 @@ from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
 from metawright.errors import MetawrightError
 from metawright.evaluate.tables import TableEvaluator, fit_final
+from metawright.generators.tables.experience import load_experience
+from metawright.generators.tables.guided import GuidedTables
 from metawright.models.tables import FittedPipeline
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import OWN, Asked, Limits
@@ -31,22 +36,26 @@ from metawright.recipes.search.attempt import Attempt
 from metawright.recipes.search.hunt import Hunt
 from metawright.recipes.search.job import SEARCH
 from metawright.recipes.tables.chosen import Chosen, choose
+from metawright.recipes.tables.memory import Memory
 from metawright.recipes.tables.model import FILE, TableModel, load_table_model, save_table_model
+from metawright.recipes.tables.record import KIND, folds, levels, members, told
 from metawright.recipes.tables.words import why
 from metawright.recipes.tables.work import Work, fitted
+from metawright.spaces.design import Design
 from metawright.spaces.tables import first_designs
 from metawright.store.blobs import Blobs
 from metawright.store.database import Store
 from metawright.store.records import RunRecord, Trial
 from metawright.strategies.objectives import objective
 from metawright.tasks.tables import TableTask
-from metawright.tasks.tables.column import CATEGORY
 from metawright.tasks.task import Kind
 
 __all__ = ["KIND", "Watch", "generate_table"]
 
-KIND = "table"
 _EXPLORING = 0.7  # share of the time for candidates; the rest for fitting the chosen ones
+_SECOND = 1.0  # seconds for candidates that are tried before there are workers
+_START = 2.0  # seconds, below which none are started
+_ROWS = 5000  # above, what a design takes is not known well enough to try one without a limit
 _LATE = "No time was left to fit all that was found: a larger --budget goes on from here."
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -61,6 +70,8 @@ def generate_table(
     name: str,
     seed: int = 0,
     spent: float = 0.0,
+    store: Path | None = None,
+    bundle: Path | None = None,
     watch: Watch | None = None,
 ) -> tuple[TableModel, Mapping[str, Any]]:
     """A model for the task in the folder `out`, or a better one; and what `run.json` holds.
@@ -70,22 +81,29 @@ def generate_table(
         name: of the table, for people.
         seed: of folds, proposals and everything that is drawn.
         spent: seconds that went by before this call and count towards the budget.
+        store: folder of the user's experience, looked up and added to; None for neither.
+        bundle: folder of gathered experience; None for what comes with the package.
 
     Raises:
-        InputError: `out` holds something else.
+        InputError: `out` holds something else, or `bundle` no experience.
         BusyError: another process is writing `out`.
         MetawrightError: nearly every candidate failed.
     """
     asked = {"target": task.target, "seed": seed}
     check_folder(out, asked, KIND)
+    if bundle is not None:
+        load_experience(task.kind, bundle)  # a wrong one is refused at once
     with ExitStack() as stack:
         stack.enter_context(FolderLock(out))
-        folder = RunFolder(out, _told(task, name, asked, limits))
+        folder = RunFolder(out, told(task, name, asked, limits))
         folder.started_before(spent)
-        store = stack.enter_context(Store(out / "store"))
-        run = _Run(task, limits, folder, store, seed, watch)
+        trials = stack.enter_context(Store(out / "store"))
+        run = _Run(task, limits, folder, trials, seed, watch, (store, bundle))
         try:
             run.answer_at_once()
+            if run.hurried:
+                run.answer_better()
+                return run.done(), folder.record
             # One set of workers for everything: to start one takes seconds.
             workers = Workers(
                 Work(Attempt(run.evaluator), task, seed),
@@ -93,11 +111,15 @@ def generate_table(
                 memory=limits.memory,
             )
             stack.callback(workers.close)
+            workers.start()
+            run.answer_better()  # while they get ready
             run.explore(workers)
             return run.finish(workers), folder.record
         except BaseException as error:
             folder.save(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
+        finally:
+            run.memory.keep(name, run.loss, run.trials)
 
 
 class _Run:
@@ -111,11 +133,12 @@ class _Run:
         store: Store,
         seed: int,
         watch: Watch | None,
+        earlier: tuple[Path | None, Path | None],
     ) -> None:
         self.task, self.limits, self.folder, self.store = task, limits, folder, store
         self.seed, self.watch = seed, watch
         self.blobs = Blobs(store.folder)
-        self.evaluator = TableEvaluator(task, folds=_folds(len(task.y)), seed=seed)
+        self.evaluator = TableEvaluator(task, folds=folds(len(task.y)), seed=seed)
         self.loss = "log_loss" if task.kind is Kind.CLASSIFICATION else "rmse"
         self.id = folder.record.setdefault("id", uuid4().hex[:12])
         store.add_run(RunRecord(self.id, "generate", info={"data": folder.record["data"]["name"]}))
@@ -123,6 +146,12 @@ class _Run:
         self.clock = Clock(Budget(limits.seconds, limits.trials), started=started)
         self.trials = store.trials(run=self.id)
         self.made = list(self.trials)
+        self.earlier = earlier
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Experience, looked up after the first answer."""
+        return Memory(self.task, self.evaluator.space, *self.earlier, run=self.id)
 
     def answer_at_once(self) -> None:
         """The first model, before any process is started."""
@@ -133,15 +162,51 @@ class _Run:
             self._save([fit_final(self.task, first.design, self.seed)], self._choose([first]))
             self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
 
+    def answer_better(self) -> None:
+        """What experience expects most of and takes little time, tried here, while workers get
+        ready; so there is an answer of more than one candidate after about a second."""
+        seconds = min(_SECOND, _EXPLORING * self.clock.remaining())
+        timed = self.limits.seconds is not None and seconds > 0
+        if len(self.trials) > 1 or not timed or len(self.task.y) > _ROWS:
+            return
+        end = Clock(Budget(seconds))
+        guide = self._guide()
+        guide.tell(self.trials)
+        while (design := guide.promising(most=end.remaining())) is not None:
+            guide.tell([self._try(design, "second")])
+        chosen = self._choose([trial for trial in self.trials if trial.status == "ok"])
+        if self.folder.record.get("best") != members(chosen):
+            fits = [fit_final(self.task, trial.design, self.seed) for trial in chosen.trials]
+            self._save(fits, chosen)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether there is no time for processes, which take seconds to start."""
+        return self.clock.remaining() < _START
+
     def _first(self) -> Trial:
-        design = first_designs(self.task.kind.value)[0]
-        tried = Attempt(self.evaluator)(design, seed=self.seed)
-        trial = Trial(
-            uuid4().hex[:12], self.task.fingerprint, design, tried.scores, tried.cost,
-            {**tried.evidence, "role": SEARCH, "seed": self.seed, "origin": "first"}, run=self.id,
-        )  # fmt: skip
-        self.trials.append(self.keep(trial, tried.weights))
+        return self._try(first_designs(self.task.kind.value)[0], "first")
+
+    def _try(self, design: Design, origin: str) -> Trial:
+        """Tries a design here and now."""
+        told: dict[str, Any] = {"role": SEARCH, "seed": self.seed, "origin": origin}
+        trial = Trial(uuid4().hex[:12], self.task.fingerprint, design, {}, {}, told, run=self.id)
+        try:
+            tried = Attempt(self.evaluator)(design, seed=self.seed)
+        except MetawrightError as error:
+            if origin == "first":
+                raise
+            failed = replace(trial, status="failed", evidence={**told, "error": str(error)})
+            self.trials.append(self.keep(failed, b""))
+            return failed
+        done = replace(
+            trial, scores=tried.scores, cost=tried.cost, evidence={**tried.evidence, **told}
+        )
+        self.trials.append(self.keep(done, tried.weights))
         return self.trials[-1]
+
+    def _guide(self) -> GuidedTables:
+        return self.memory.guide(self.loss, self.seed, lambda: _EXPLORING * self.clock.remaining())
 
     def explore(self, workers: Workers) -> None:
         """Candidates until their share of the time is over."""
@@ -156,7 +221,7 @@ class _Run:
             task=self.task.fingerprint,
             keep=self.keep,
             told=self.trials,
-            warm_start=first_designs(self.task.kind.value),
+            searcher=self._guide(),
         )
         seconds = None if self.limits.seconds is None else _EXPLORING * self.limits.seconds
         until = Clock(Budget(seconds, self.limits.trials), started=self.clock.started)
@@ -192,7 +257,7 @@ class _Run:
             if len(there) < len(chosen.trials):
                 return self._late(there, made)
             model = self._save([made[trial.id] for trial in there], chosen)
-        self._done(why(self.task, chosen, self.trials, self.loss))
+        self._done(self._why(chosen))
         return model
 
     def _late(self, there: Sequence[Trial], made: Mapping[str, FittedPipeline]) -> TableModel:
@@ -207,32 +272,41 @@ class _Run:
         self._done([*told, _LATE])
         return model
 
+    def done(self) -> TableModel:
+        """The run as it stands."""
+        self._done(self.folder.record["why"])
+        return load_table_model(self.folder.path)
+
     def _done(self, told: Sequence[str]) -> None:
         self.folder.save(status="done", why=list(told))
         self.store.update_run(self.id, status="done")
+
+    def _why(self, chosen: Chosen) -> list[str]:
+        used = self.memory.words() if "memory" in vars(self) else []
+        return [*why(self.task, chosen, self.trials, self.loss), *used]
 
     def _choose(self, trials: Sequence[Trial]) -> Chosen:
         return choose(self.task, trials, self.blobs, seed=self.seed)
 
     def _saved(self, chosen: Chosen) -> TableModel | None:
         """The model of the folder, if it is this one and whole."""
-        if self.folder.record.get("best") != _members(chosen):
+        if self.folder.record.get("best") != members(chosen):
             return None
         try:
             return load_table_model(self.folder.path)
         except MetawrightError:
             return None
 
-    def _save(self, members: Sequence[FittedPipeline], chosen: Chosen) -> TableModel:
+    def _save(self, pipelines: Sequence[FittedPipeline], chosen: Chosen) -> TableModel:
         task = self.task
         model = TableModel(
-            tuple(members), chosen.weights, chosen.temperature, chosen.spread, task.kind,
-            task.classes, task.target, task.columns, _levels(task),
+            tuple(pipelines), chosen.weights, chosen.temperature, chosen.spread, task.kind,
+            task.classes, task.target, task.columns, levels(task),
         )  # fmt: skip
         save_table_model(self.folder.path, model)
         self.folder.save(
-            best=_members(chosen),
-            why=why(task, chosen, self.trials, self.loss),
+            best=members(chosen),
+            why=self._why(chosen),
             scores=dict(chosen.scores),
             intervals={name: list(ends) for name, ends in chosen.intervals.items()},
             baseline=dict(chosen.baseline),
@@ -240,31 +314,3 @@ class _Run:
             temperature=chosen.temperature,
         )
         return model
-
-
-def _levels(task: TableTask) -> dict[str, tuple[str, ...]]:
-    """The values of each category that is used."""
-    names = [c.name for c in task.columns if c.used and c.kind == CATEGORY]
-    return {name: tuple(map(str, task.x[name].cat.categories)) for name in names}
-
-
-def _members(chosen: Chosen) -> dict[str, Any]:
-    """Which trials a model is made of, as `run.json` tells it."""
-    return {"members": [t.id for t in chosen.trials], "weights": list(chosen.weights)}
-
-
-def _folds(rows: int) -> int:
-    """More folds where rows are dear, fewer where time is."""
-    return 10 if rows < 200 else 5 if rows < 20_000 else 3
-
-
-def _told(task: TableTask, name: str, asked: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    return {
-        "kind": KIND,
-        "asked": dict(asked),
-        "data": {"name": name, "fingerprint": task.fingerprint},
-        "check": task.to_json(),
-        "seed": asked["seed"],
-        "bundle": None,
-        "budget": {"seconds": limits.seconds, "trials": limits.trials},
-    }

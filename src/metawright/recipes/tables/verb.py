@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits, usual_workers
 from metawright.recipes.tables.model import TableModel
 from metawright.recipes.tables.run import Watch, generate_table
+from metawright.store.home import home_store
 from metawright.tasks.tables import pose_table, read_table
 
 __all__ = ["GeneratedTable", "generate_from_table"]
@@ -50,6 +52,8 @@ def generate_from_table(
     trial_seconds: float | None = None,
     memory: int | None = None,
     out: Path | str | None = None,
+    store: Path | str | None = None,
+    bundle: Path | str | None = None,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> GeneratedTable:
@@ -67,6 +71,9 @@ def generate_from_table(
         workers: pipelines tried at once, each in a process with one thread.
         trial_seconds, memory: seconds and bytes that one pipeline may take.
         out: folder of the run, in which the same call goes on; None keeps nothing.
+        store: folder of the experience that the run starts from and adds to; None for
+            METAWRIGHT_STORE or else your own, "none" for what comes with the package alone.
+        bundle: folder of gathered experience, in place of what comes with the package.
         seed: of folds and proposals.
         watch: called after every pipeline.
 
@@ -90,16 +97,16 @@ def generate_from_table(
     limits = Limits(seconds, trials, count, trial_seconds, memory)
     frame = read_table(data)
     task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
+    make = partial(
+        generate_table, task, limits, name=frame.name, seed=seed, store=home_store(store),
+        bundle=None if bundle is None else Path(bundle), watch=watch,
+    )  # fmt: skip
     if out is not None:
-        model, record = generate_table(
-            task, limits, Path(out), name=frame.name, seed=seed, watch=watch
-        )
+        model, record = make(Path(out))
         return GeneratedTable(model, dict(record), Path(out))
     folder = Path(tempfile.mkdtemp(prefix="metawright-"))
     try:
-        model, record = generate_table(
-            task, limits, folder / "run", name=frame.name, seed=seed, watch=watch
-        )
+        model, record = make(folder / "run")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return GeneratedTable(model, dict(record), None)
