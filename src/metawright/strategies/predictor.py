@@ -187,9 +187,7 @@ class Predictor:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest, self._note)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes in the trials with a score."""
@@ -200,18 +198,10 @@ class Predictor:
                 rows = self._settled(self._pool.row(trial.design)[None])
                 self._scored.append(_Scored(score, rows[0]))
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
-        design = self._ledger.warm()
+    def _suggest(self, rng: torch.Generator) -> Design | None:
         # Proposals still out count, or a wide batch would draw more random designs than wanted.
         growing = len(self._scored) + self._ledger.pending < self.initial
-        if design is None and not growing and len(self._scored) >= 2:
-            design = self._guided(rng)
-        if design is None:
-            design = self._ledger.sample_unseen(rng)
-        self._ledger.propose(design)
-        self._note(design)
-        return design
+        return None if growing or len(self._scored) < 2 else self._guided(rng)
 
     def _note(self, design: Design) -> None:
         self._tried.add(self.canonical(design) if self.canonical else design)
