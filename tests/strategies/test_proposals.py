@@ -59,7 +59,8 @@ def proposals(make: Callable[..., Strategy]) -> str:
 
 
 def worth(design: Design) -> float:
-    return sum(block["width"] for block in design["blocks"]) / 64 - abs(design["lr"] - 0.1)
+    widths = sum(block["width"] for block in design["blocks"])
+    return float(widths / 64 - abs(design["lr"] - 0.1))
 
 
 @pytest.mark.parametrize("name", DIGESTS)
