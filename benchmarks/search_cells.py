@@ -13,7 +13,7 @@ from cells import Tell
 from metawright.evaluate.evaluator import Evaluation
 from metawright.evaluate.tabular import Table, table
 from metawright.evaluate.tabular.nasbench201 import DATA_SETS
-from metawright.evaluate.tabular.nasbench_graph import GRAPHS, canonical
+from metawright.evaluate.tabular.nasbench_graph import GRAPHS, canonical, structure
 from metawright.evaluate.tabular.perceptrons import HPOBENCH, HPOLIB
 from metawright.lazy import load
 from metawright.rng import integer, stream
@@ -96,8 +96,10 @@ def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: A
 
 
 def _knowledge(found: Table) -> dict[str, Any]:
-    """What is known of a space beside its decisions: which designs are equal."""
-    return {"canonical": canonical} if found.task.startswith("nasbench-graph") else {}
+    """What is known of a space beside its decisions: which designs are equal, and what they do."""
+    if not found.task.startswith("nasbench-graph"):
+        return {}
+    return {"canonical": canonical, "features": structure, "features_weight": 0.35}
 
 
 def _mutate_best(found: Table, most: int, repeat: int) -> list[float]:
@@ -174,7 +176,7 @@ def _with_experience(found: Table, most: int, repeat: int, *, modelled: bool) ->
     warm = sorted(drawn, key=lambda design: -rank(design)[0])[:10]
     options: dict[str, Any] = {"warm_start": warm}
     if modelled:
-        options |= {"features": rank, "candidates": 300}
+        options |= {"features": rank, "features_weight": 0.2, "candidates": 300}
     return _by_strategy("predictor" if modelled else "evolution", found, most, repeat, **options)
 
 

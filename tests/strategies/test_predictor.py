@@ -28,7 +28,7 @@ from metawright.spaces.draw import sample
 from metawright.store.records import Trial
 from metawright.strategies import Evolution, Paths, Predictor, Strategy
 from metawright.strategies.pool import Pool
-from metawright.strategies.predictor import ACQUISITIONS, SURROGATES
+from metawright.strategies.predictor import ACQUISITIONS, SURROGATES, _spread
 from metawright.strategies.surrogate import KernelProcess, RankingEnsemble, normal_ranks
 
 # Which of the bits are set counts, and how many neighbours agree.
@@ -148,8 +148,8 @@ def test_paths_of_a_cell_by_hand() -> None:
     three = read(space, ("pool", "none", "none", "none", "conv", "none"))
     paths = Paths(space)
     assert paths(one) == paths(two) != paths(three)
-    assert sum(paths(one)) == 1.0
-    assert sum(paths(read(space, ("none",) * 6))) == 0.0
+    assert sum(*paths(one)) == 1.0
+    assert sum(*paths(read(space, ("none",) * 6))) == 0.0
 
 
 def test_further_features_are_used() -> None:
@@ -169,6 +169,12 @@ def test_further_features_are_used() -> None:
         return statistics.mean(best)
 
     assert found(lambda design: [sum(design["bits"])]) > found(None)
+
+
+def test_numbers_in_one_unit_are_one_measure() -> None:
+    columns = np.array([[1.0, 10.0, 0.0, 5.0], [3.0, 30.0, 4.0, 5.0]])
+    assert_allclose(_spread(columns, (1, 2, 1)), [1, 104**0.5, 104**0.5, 1])
+    assert _spread(columns[:, :0], ()).shape == (0,)
 
 
 def test_the_same_under_another_name_is_not_tried_twice() -> None:

@@ -122,70 +122,69 @@ def _elastic(
     return own | {"C": 1 / (model["penalty"] * examples), "solver": "saga", "max_iter": 200}
 
 
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    "logistic": {"C": "strength"},
+    "ridge": {"alpha": "penalty"},
+    "neighbours": {"weights": "weights"},
+    "svm": {"C": "strength"},
+    "naive_bayes": {"var_smoothing": "smoothing"},
+    "lda": {"shrinkage": "shrinkage"},
+    "random_forest": {
+        "n_estimators": "trees", "max_features": "features", "min_samples_leaf": "leaf"
+    },
+    "extra_trees": {
+        "n_estimators": "trees", "max_features": "features", "min_samples_leaf": "leaf"
+    },
+    "boosting": {
+        "learning_rate": "lr", "max_iter": "rounds", "max_leaf_nodes": "leaves",
+        "l2_regularization": "penalty", "min_samples_leaf": "leaf", "max_features": "features",
+    },
+    "lightgbm": {
+        "learning_rate": "lr", "n_estimators": "rounds", "num_leaves": "leaves",
+        "min_child_samples": "leaf", "colsample_bytree": "features", "reg_lambda": "penalty",
+    },
+    "catboost": {
+        "learning_rate": "lr", "iterations": "rounds", "depth": "depth", "l2_leaf_reg": "penalty"
+    },
+    "mlp": {"learning_rate_init": "lr", "alpha": "penalty", "max_iter": "epochs"},
+}  # fmt: skip
+"""What the libraries call the decisions."""
+
+_ABSENT: Mapping[str, Mapping[str, Any]] = {
+    "boosting": {"leaf": 20, "features": 1.0},
+    "mlp": {"epochs": 60},
+}
+"""Decisions that only one of the two spaces has."""
+
+_ALWAYS: Mapping[str, Mapping[str, Any]] = {
+    "logistic": {"max_iter": 300},
+    "lda": {"solver": "lsqr"},
+    "boosting": {"early_stopping": False},
+    "lightgbm": {"n_jobs": 1, "deterministic": True, "verbose": -1},
+    "catboost": {"thread_count": 1, "allow_writing_files": False, "verbose": False},
+}
+
+_SEEDS = dict.fromkeys(
+    ("random_forest", "extra_trees", "boosting", "lightgbm", "mlp"), "random_state"
+) | {"catboost": "random_seed"}
+
+
 def _settings(model: Mapping[str, Any], seed: int, examples: int, features: int) -> dict[str, Any]:
-    match model["kind"]:
-        case "logistic":
-            return {"C": model["strength"], "max_iter": 300}
-        case "ridge":
-            return {"alpha": model["penalty"]}
-        case "neighbours":
-            return {"n_neighbors": min(model["count"], examples), "weights": model["weights"]}
-        case "svm":
-            # Relative to the usual width, which is one over the number of features.
-            return {"C": model["strength"], "gamma": model["gamma"] / features}
-        case "naive_bayes":
-            return {"var_smoothing": model["smoothing"]}
-        case "lda":
-            return {"solver": "lsqr", "shrinkage": model["shrinkage"]}
-        case "random_forest" | "extra_trees":
-            return {
-                "n_estimators": model["trees"],
-                "max_features": model["features"],
-                "min_samples_leaf": model["leaf"],
-                "random_state": seed,
-            }
-        case "boosting":
-            return {
-                "learning_rate": model["lr"],
-                "max_iter": model["rounds"],
-                "max_leaf_nodes": model["leaves"],
-                "l2_regularization": model["penalty"],
-                "min_samples_leaf": model.get("leaf", 20),
-                "max_features": model.get("features", 1.0),
-                "early_stopping": False,
-                "random_state": seed,
-            }
-        case "lightgbm":
-            return {
-                "learning_rate": model["lr"],
-                "n_estimators": model["rounds"],
-                "num_leaves": model["leaves"],
-                "min_child_samples": model["leaf"],
-                "colsample_bytree": model["features"],
-                "reg_lambda": model["penalty"],
-                "random_state": seed,
-                "n_jobs": 1,
-                "deterministic": True,
-                "verbose": -1,
-            }
-        case "catboost":
-            return {
-                "learning_rate": model["lr"],
-                "iterations": model["rounds"],
-                "depth": model["depth"],
-                "l2_leaf_reg": model["penalty"],
-                "random_seed": seed,
-                "thread_count": 1,
-                "allow_writing_files": False,
-                "verbose": False,
-            }
-    return {
-        "hidden_layer_sizes": (model["width"],) * model["depth"],
-        "learning_rate_init": model["lr"],
-        "alpha": model["penalty"],
-        "max_iter": model.get("epochs", 60),
-        "random_state": seed,
-    }
+    """The arguments of the library's estimator."""
+    kind = model["kind"]
+    decided = {**_ABSENT.get(kind, {}), **model}
+    settings = {theirs: decided[own] for theirs, own in _NAMES[kind].items()}
+    settings |= _ALWAYS.get(kind, {})
+    if kind in _SEEDS:
+        settings[_SEEDS[kind]] = seed
+    if kind == "neighbours":
+        settings["n_neighbors"] = min(model["count"], examples)
+    if kind == "svm":
+        # Relative to the usual width, which is one over the number of features.
+        settings["gamma"] = model["gamma"] / features
+    if kind == "mlp":
+        settings["hidden_layer_sizes"] = (model["width"],) * model["depth"]
+    return settings
 
 
 def numbers_held(fitted: Any) -> int:

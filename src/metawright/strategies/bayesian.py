@@ -137,9 +137,7 @@ class TPE:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest, self._note)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Adds trials to the study, in the order given."""
@@ -153,21 +151,16 @@ class TPE:
                 if found is not None:
                     self._study.add_trial(self._frozen(found))
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
-        design = self._ledger.warm()
-        if design is None and len(self._points) >= self.starts:
-            design = self._suggest(rng)
-        if design is None:
-            design = self._ledger.sample_unseen(rng)
-        self._ledger.propose(design)
+    def _note(self, design: Design) -> None:
         with quiet():
             self._study.add_trial(self._frozen(design))
         self._pending[design] = len(self._study.get_trials(deepcopy=False)) - 1
-        return design
 
     def _suggest(self, rng: torch.Generator) -> Design | None:
-        """What the sampler suggests, or something like it that was not seen."""
+        """What the sampler suggests, or something like it that was not seen; None while there are
+        too few trials."""
+        if len(self._points) < self.starts:
+            return None
         with quiet():
             seed = streams.integer(rng, 2**31)
             self._study.sampler = optuna.samplers.TPESampler(

@@ -88,9 +88,7 @@ class Controller:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._drawn)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Changes the policy after each full batch, in the order given."""
@@ -108,14 +106,6 @@ class Controller:
                     self.policy.numbers(designs),
                     torch.tensor(advantages, dtype=torch.get_default_dtype()),
                 )
-
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
-        design = self._ledger.warm()
-        if design is None:
-            design = self._drawn(rng)
-        self._ledger.propose(design)
-        return design
 
     def _drawn(self, rng: torch.Generator) -> Design:
         for _ in range(_TRIES):

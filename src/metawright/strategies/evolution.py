@@ -98,9 +98,7 @@ class Evolution:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes the trials with a score into the population, in the order given."""
@@ -109,20 +107,12 @@ class Evolution:
             if score is not None:
                 self._members.append(_Member(trial.design, score))
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
+    def _suggest(self, rng: torch.Generator) -> Design | None:
+        """A child; None while the population grows."""
         # Proposals still out count, or a wide batch would draw more random designs than wanted.
         growing = len(self._members) + self._ledger.pending < self.population
-        design = self._ledger.warm()
-        if design is None:
-            if growing or not self._members:
-                design = self._ledger.sample_unseen(rng)
-            else:
-                design = self._child(rng)
-        self._ledger.propose(design)
-        return design
-
-    def _child(self, rng: torch.Generator) -> Design:
+        if growing or not self._members:
+            return None
         space, parent = self._ledger.space, self._parent(rng)
         if float(torch.rand((), generator=rng, device=rng.device)) < self.crossover_rate:
             parent = crossover(space, parent, self._parent(rng), rng)

@@ -100,9 +100,7 @@ class GaussianProcess:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest, self._note)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes in what came of the trials, in the order given."""
@@ -113,19 +111,13 @@ class GaussianProcess:
                 self._outcomes.append(found)
                 self._parameters[trial.design] = self._filled.told(trial.design)
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
-        design = self._ledger.warm()
-        scored = sum(each.point is not None for each in self._outcomes)
-        if design is None and scored >= self.starts and len(self._filled):
-            design = self._suggest(rng)
-        if design is None:
-            design = self._ledger.sample_unseen(rng)
-        self._ledger.propose(design)
+    def _note(self, design: Design) -> None:
         self._pending[design] = None
-        return design
 
     def _suggest(self, rng: torch.Generator) -> Design | None:
+        scored = sum(each.point is not None for each in self._outcomes)
+        if scored < self.starts or not len(self._filled):
+            return None
         ranked = self._ranked()
         first = self._candidates([each.design for each in ranked[:_PARENTS]], rng)
         if not first:

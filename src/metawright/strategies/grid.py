@@ -74,23 +74,15 @@ class Grid:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._next)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Notes which designs were tried, so that they are not proposed again."""
         self._ledger.take(trials)
 
-    def _propose(self) -> Design:
-        design = self._ledger.warm()
-        if design is None:
-            design = self._next()
-        self._ledger.propose(design)
-        return design
-
-    def _next(self) -> Design:
-        """The first design of the order that was not seen; a random one when all of them were."""
+    def _next(self, rng: torch.Generator) -> Design | None:
+        """The first design of the order that was not seen; None when all of them were."""
+        del rng  # the order is fixed
         space = self._ledger.space
         while True:
             total = grid_size(space, self._fineness)
@@ -102,7 +94,7 @@ class Grid:
                     return design
                 self._taken += 1
             if total >= count(space) or self._fineness >= _FINEST:
-                return self._ledger.sample_unseen(self._ledger.stream())
+                return None
             self._fineness, self._taken = 2 * self._fineness - (self._fineness > 1), 0
 
 

@@ -97,7 +97,8 @@ class SuccessiveHalving:
         self.rungs = rungs
         self.starts = tuple(starts)
         self.enough = enough
-        self._ledger = Ledger(space, rng=rng, warm_start=warm_start)
+        self.warm_start = tuple(warm_start)
+        self._ledger = Ledger(space, rng=rng)  # the strategy underneath has the warm start
         self._seed = streams.integer(rng, 2**62)
         self._trials: list[tuple[int, Trial]] = []
         self._first: dict[Design, int] = {}
@@ -108,9 +109,7 @@ class SuccessiveHalving:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try, each at its `fidelity`; promoted ones come again."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes trials in at the rungs that their `evidence["fidelity"]` says (absent: the
@@ -136,7 +135,8 @@ class SuccessiveHalving:
         """The share of the training of the rung at which a pending design is to be tried."""
         return self._share(self._pending.get(design, self.rungs - 1))
 
-    def _propose(self) -> Design:
+    def _suggest(self, rng: torch.Generator) -> Design:
+        del rng  # the strategy underneath draws
         promoted = self._promotion()
         if promoted is not None:
             design, rung = promoted
@@ -146,7 +146,6 @@ class SuccessiveHalving:
                 (design,) = self._strategy.ask(1)
                 if design not in self._pending:
                     break
-        self._ledger.propose(design)
         self._pending[design] = rung
         return design
 
@@ -183,8 +182,9 @@ class SuccessiveHalving:
 
     def _made(self) -> Strategy:
         rng = streams.stream(self._seed, "inner", self._level)
-        space, warm_start = self._ledger.space, self._ledger.warm_start
-        return self.inner(space, rng=rng, score=self.score, warm_start=warm_start)
+        return self.inner(
+            self._ledger.space, rng=rng, score=self.score, warm_start=self.warm_start
+        )
 
     def _share(self, rung: int) -> float:
         return float(self.reduction) ** (rung + 1 - self.rungs)

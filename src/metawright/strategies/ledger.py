@@ -5,7 +5,7 @@ telling more trials than were asked raises n to the number told. So the numbers 
 draws hang only on how many came before it, not on the process in which they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -58,6 +58,38 @@ class Ledger:
     def pending(self) -> int:
         """How many proposals have not been told yet."""
         return self._asked - len(self._told)
+
+    def ask(
+        self,
+        count: int,
+        suggest: Callable[[torch.Generator], Design | None] | None = None,
+        note: Callable[[Design], None] | None = None,
+    ) -> list[Design]:
+        """The next `count` proposals, one after the other: what is left of the warm start, then
+        what `suggest` gives, and where that is nothing a random design that was not seen.
+
+        Arguments:
+            suggest: makes a design with the generator of the proposal, or gives None.
+            note: is told each proposal before the next one is made.
+
+        Raises:
+            InputError: `count >= 0` does not hold.
+        """
+        if count < 0:
+            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
+        proposals: list[Design] = []
+        for _ in range(count):
+            rng = self.stream()
+            design = self.warm()
+            if design is None and suggest is not None:
+                design = suggest(rng)
+            if design is None:
+                design = self.sample_unseen(rng)
+            self.propose(design)
+            if note is not None:
+                note(design)
+            proposals.append(design)
+        return proposals
 
     def seen(self, design: Design) -> bool:
         """Whether the design was proposed or told before."""

@@ -73,9 +73,7 @@ class LocalSearch:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Moves to each trial that is better, in the order given."""
@@ -101,14 +99,9 @@ class LocalSearch:
         rng = streams.stream(self._seed, "place", design.digest)
         return _Place(self._ledger.space, design, score, self.steps, rng)
 
-    def _propose(self) -> Design:
-        design = self._ledger.warm()
-        if design is None and self._place is not None:
-            design = self._place.next_unseen(self._ledger)
-        if design is None:
-            design = self._ledger.sample_unseen(self._ledger.stream())
-        self._ledger.propose(design)
-        return design
+    def _suggest(self, rng: torch.Generator) -> Design | None:
+        del rng  # what is drawn for a neighbour hangs on its place
+        return None if self._place is None else self._place.next_unseen(self._ledger)
 
 
 class _Place:

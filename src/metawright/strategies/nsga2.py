@@ -96,9 +96,7 @@ class NSGA2:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes trials among the members, one after the other in the order given."""
@@ -133,19 +131,11 @@ class NSGA2:
         del self._members[worst]
         self._judge()
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
+    def _suggest(self, rng: torch.Generator) -> Design | None:
+        """A child; None while the population grows."""
         growing = len(self._members) + self._ledger.pending < self.population
-        design = self._ledger.warm()
-        if design is None:
-            if growing or not self._members:
-                design = self._ledger.sample_unseen(rng)
-            else:
-                design = self._child(rng)
-        self._ledger.propose(design)
-        return design
-
-    def _child(self, rng: torch.Generator) -> Design:
+        if growing or not self._members:
+            return None
         space, parent = self._ledger.space, self._parent(rng)
         if float(torch.rand((), generator=rng, device=rng.device)) < self.crossover_rate:
             parent = crossover(space, parent, self._parent(rng), rng)

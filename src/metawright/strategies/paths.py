@@ -1,4 +1,4 @@
-"""What a cell does with its data, as columns for surrogates.
+"""What a cell does with its data, as a measure for surrogates.
 
 The encoding of a design says which decision was taken where. In a cell, that hides much: the same
 operations on other edges may be the same function. The paths through it show more.
@@ -23,11 +23,11 @@ _BLOCKING, _IDENTITY = {"none", "zero"}, {"skip", "skip_connect", "identity"}
 
 
 class Paths:
-    """Columns that count the paths through the cells of a design, by the operations along them.
+    """Counts of the paths through the cells of a design, by the operations along them.
 
     A path runs from an input to a node that nobody reads; "none" cuts it, and "skip" is not
-    counted. Cells that do the same have the same columns, wherever their operations stand. To be
-    given to a surrogate as further features.
+    counted. Cells that do the same have the same counts, wherever their operations stand. To be
+    given to a surrogate as a further measure (`features` of `Predictor`).
 
     Arguments:
         space: a space of designs, with cells anywhere in it.
@@ -50,7 +50,7 @@ class Paths:
     def __init__(self, space: Space) -> None:
         self.space = space
 
-    def __call__(self, design: Design) -> list[float]:
+    def __call__(self, design: Design) -> list[list[float]]:
         """The share of the paths in each of 64 places, by a hash of their operations."""
         counts = [0.0] * _PLACES
         for name, cell, nodes in _cells(self.space, design, ""):
@@ -59,7 +59,7 @@ class Paths:
                 counts[zlib.crc32(text.encode()) % _PLACES] += 1
         # The number of paths grows fast with the nodes; their shares tell what a cell does.
         total = sum(counts) or 1.0
-        return [count / total for count in counts]
+        return [[count / total for count in counts]]
 
 
 def _cells(space: Space, value: Any, name: str) -> Iterator[tuple[str, Cell, Sequence[Design]]]:

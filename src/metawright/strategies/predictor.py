@@ -22,8 +22,9 @@ from metawright.strategies.surrogate import Surrogate, normal_ranks
 
 __all__ = ["ACQUISITIONS", "SURROGATES", "Features", "Predictor"]
 
-Features = Callable[[Design], Sequence[float]]
-"""Further columns of a design, always as many: parameters, FLOPs, zero-cost proxies ..."""
+Features = Callable[[Design], Sequence[float | Sequence[float]]]
+"""Further measures of a design, always as many: parameters, FLOPs, zero-cost proxies ...; each of
+them is a number, or numbers in one unit, such as counts of operations."""
 
 Rows: TypeAlias = NDArray[np.float64]
 Acquisition = Callable[[Rows, Rows, float, torch.Generator], Rows]
@@ -76,6 +77,17 @@ def _standing(space: Space, canonical: Callable[[Design], Design], row: bytes) -
     return pool.row(canonical(pool.design(np.frombuffer(row))))
 
 
+@lru_cache(maxsize=2**16)
+def _measured(space: Space, features: Features, row: bytes) -> tuple[Rows, tuple[int, ...]]:
+    """The further measures of a row as columns, and how many columns each of them has."""
+    design = Pool(space).design(np.frombuffer(row))
+    parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in features(design)]
+    columns = np.concatenate([np.zeros(0), *parts])
+    if not np.isfinite(columns).all():
+        raise InputError(f"`features` must be finite, but got {columns} of {design}.")
+    return columns, tuple(map(len, parts))
+
+
 class _Scored(NamedTuple):
     score: float
     row: Rows
@@ -107,8 +119,9 @@ class Predictor:
             are asked for each of them.
         most: to how many trials at most the surrogate is fitted, half of them the best, half the
             latest; at least 4.
-        features: further columns of a design, which are brought to unit variance; None: none.
-        features_weight: how much a standard deviation of a column counts, as a share of all
+        features: further measures of a design, each of which is brought to unit variance, numbers
+            in one unit together; None: none.
+        features_weight: how much a standard deviation of a measure counts, as a share of all
             decisions.
         canonical: gives the one design that stands for all that are the same under other names,
             such as networks with a node that does nothing; the model sees and proposes only these.
@@ -182,14 +195,11 @@ class Predictor:
         self._pool = Pool(space)
         self.canonical = canonical
         self._tried: set[Design] = set()
-        self._known: dict[Design, Rows] = {}
         self._scored: list[_Scored] = []
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest, self._note)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes in the trials with a score."""
@@ -200,18 +210,10 @@ class Predictor:
                 rows = self._settled(self._pool.row(trial.design)[None])
                 self._scored.append(_Scored(score, rows[0]))
 
-    def _propose(self) -> Design:
-        rng = self._ledger.stream()
-        design = self._ledger.warm()
+    def _suggest(self, rng: torch.Generator) -> Design | None:
         # Proposals still out count, or a wide batch would draw more random designs than wanted.
         growing = len(self._scored) + self._ledger.pending < self.initial
-        if design is None and not growing and len(self._scored) >= 2:
-            design = self._guided(rng)
-        if design is None:
-            design = self._ledger.sample_unseen(rng)
-        self._ledger.propose(design)
-        self._note(design)
-        return design
+        return None if growing or len(self._scored) < 2 else self._guided(rng)
 
     def _note(self, design: Design) -> None:
         self._tried.add(self.canonical(design) if self.canonical else design)
@@ -236,12 +238,12 @@ class Predictor:
         if not worths.any():  # all scores are equal, and nothing can be learned
             return None
         known = np.stack([each.row for each in kept])
-        further = self._further(known)
+        further, sizes = self._further(known)
         middle = further.mean(0)
-        spread = np.where(further.std(0) > 0, further.std(0), 1.0) / self.features_weight**0.5
+        spread = _spread(further, sizes) / self.features_weight**0.5
 
         def columns(rows: Rows) -> Rows:
-            own = (self._further(rows) - middle) / spread
+            own = (self._further(rows)[0] - middle) / spread
             return np.hstack([self._pool.vectors(rows), own])
 
         model: Surrogate = load(SURROGATES[self.surrogate])()
@@ -273,15 +275,18 @@ class Predictor:
         new = (each for each in designs if each not in self._tried and not self._ledger.seen(each))
         return next(new, None)
 
-    def _further(self, rows: Rows) -> Rows:
-        """The user's columns (rows, columns) of each row."""
+    def _further(self, rows: Rows) -> tuple[Rows, tuple[int, ...]]:
+        """The further measures (rows, columns), and how many columns each has."""
         if self.features is None:
-            return np.zeros((len(rows), 0))
-        designs = [self._pool.design(row) for row in rows]
-        for design in designs:
-            if design not in self._known:
-                columns = np.array(list(self.features(design)), dtype=np.float64)
-                if not np.isfinite(columns).all():
-                    raise InputError(f"`features` must be finite, but got {columns} of {design}.")
-                self._known[design] = columns
-        return np.stack([self._known[design] for design in designs])
+            return np.zeros((len(rows), 0)), ()
+        space, features = self._ledger.space, self.features
+        found = [_measured(space, features, row.tobytes()) for row in rows]
+        return np.stack([columns for columns, _ in found]), found[0][1]
+
+
+def _spread(columns: Rows, sizes: Sequence[int]) -> Rows:
+    """The standard deviation of the measure to which each column belongs; 1 where it is 0."""
+    measure = np.repeat(np.arange(len(sizes)), np.array(sizes, dtype=np.int64))
+    variance = np.bincount(measure, columns.var(0), minlength=len(sizes))
+    spread: Rows = np.where(variance > 0, variance, 1.0)[measure] ** 0.5
+    return spread

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 
-from metawright.errors import InputError
 from metawright.spaces.design import Design
 from metawright.spaces.space import Space
 from metawright.store.records import Trial
@@ -43,17 +42,8 @@ class RandomSearch:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Notes which designs were tried, so that they are not proposed again."""
         self._ledger.take(trials)
-
-    def _propose(self) -> Design:
-        design = self._ledger.warm()
-        if design is None:
-            design = self._ledger.sample_unseen(self._ledger.stream())
-        self._ledger.propose(design)
-        return design

@@ -113,9 +113,7 @@ class Scalarised:
 
     def ask(self, count: int) -> list[Design]:
         """The next `count` designs to try."""
-        if count < 0:
-            raise InputError(f"`count >= 0` must hold, but got (count={count}).")
-        return [self._propose() for _ in range(count)]
+        return self._ledger.ask(count, self._suggest)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Takes trials in, and weighs all of them anew when they have become enough more."""
@@ -139,13 +137,13 @@ class Scalarised:
         """What the strategy underneath said when it proposed the design."""
         return self._pending.get(design, 1.0)
 
-    def _propose(self) -> Design:
+    def _suggest(self, rng: torch.Generator) -> Design:
+        del rng  # the strategy underneath draws
         for _ in range(_TRIES):
             (design,) = self._strategy.ask(1)
             if design not in self._pending:
                 break
         self._pending[design] = fidelity_of(self._strategy, design)
-        self._ledger.propose(design)
         return design
 
     def _made(self, told: int) -> Strategy:

@@ -14,7 +14,13 @@ import pytest
 from metawright.errors import InputError, MetawrightError
 from metawright.evaluate.tabular import TABLES, LCBench, Table, table
 from metawright.evaluate.tabular.nasbench201 import DEVICES, forms, nasbench201
-from metawright.evaluate.tabular.nasbench_graph import LINKS, OPERATIONS, canonical, form
+from metawright.evaluate.tabular.nasbench_graph import (
+    LINKS,
+    OPERATIONS,
+    canonical,
+    form,
+    structure,
+)
 from metawright.rng import stream
 from metawright.spaces import Choice, Design, Record, count, grid
 from metawright.spaces.draw import sample
@@ -240,3 +246,18 @@ def test_a_table_names_its_score() -> None:
             cost={},
             row=lambda point: 0,
         )
+
+
+def test_the_structure_of_a_graph_network_by_hand() -> None:
+    # gcn and, behind it, fc; beside them a second fc on the input; the skip changes nothing.
+    network = Design({"links": "0012", "operations": ("gcn", "fc", "skip", "fc")})
+    same = Design({"links": "0012", "operations": ("fc", "gcn", "fc", "skip")})
+    single, deep, pairs = structure(network)
+    assert structure(same) == [single, deep, pairs]
+    assert [len(single), len(deep), len(pairs)] == [9, 4 * 9, 10 * 9]
+    assert sum(single) == sum(deep) == sum(pairs) == 3
+    fc, gcn = OPERATIONS.index("fc"), OPERATIONS.index("gcn")
+    assert single[fc] == 2 and single[gcn] == 1
+    assert deep[4 * fc] == deep[4 * fc + 1] == deep[4 * gcn] == 1
+    behind_fc = pairs[9 * (1 + fc) :][:9]
+    assert pairs[gcn] == pairs[fc] == behind_fc[fc] == 1

@@ -6,7 +6,9 @@ same network; a skip that has something behind it, or nothing beside it, changes
 The table has one row for each class of equal networks.
 """
 
+from collections import Counter
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,7 +20,16 @@ from metawright.spaces.design import Design
 from metawright.spaces.space import Choice, Point, Record, Repeat
 from metawright.tasks.data_folder import data_file, read_arrays
 
-__all__ = ["GRAPHS", "LINKS", "OPERATIONS", "canonical", "form", "nasbench_graph", "space"]
+__all__ = [
+    "GRAPHS",
+    "LINKS",
+    "OPERATIONS",
+    "canonical",
+    "form",
+    "nasbench_graph",
+    "space",
+    "structure",
+]
 
 GRAPHS = (
     "arxiv", "citeseer", "computers", "cora", "cs", "photo", "physics", "pubmed", "proteins",
@@ -106,6 +117,31 @@ def form(links: str, operations: tuple[str, ...]) -> Tree:
         return (operations[node - 1] if node else "", tuple(sorted(behind)))
 
     return tree(0)
+
+
+def structure(design: Design) -> list[list[float]]:
+    """What a network does, in numbers: how often each operation occurs, at each depth, and right
+    behind each other one (or the input). Equal networks have equal numbers.
+
+    Measures for a surrogate: where in a design an operation stands says little of what it reads.
+    """
+    counts: Counter[object] = Counter()
+
+    def walk(tree: Tree, depth: int) -> None:
+        before, behind = tree
+        for operation, after in behind:
+            counts.update([operation, (operation, depth), (before, operation)])
+            walk((operation, after), depth + 1)
+
+    walk(form(design["links"], design["operations"]), 1)
+    return [[float(counts[column]) for column in measure] for measure in _STRUCTURE]
+
+
+_STRUCTURE: tuple[tuple[object, ...], ...] = (
+    OPERATIONS,
+    tuple(product(OPERATIONS, range(1, 5))),
+    tuple(product(("", *OPERATIONS), OPERATIONS)),
+)
 
 
 def _idle(node: int, reads: dict[int, int], operations: tuple[str, ...]) -> bool:

@@ -19,6 +19,7 @@ from metawright.recipes.search.tested import row
 from metawright.recipes.search.words import sentences
 from metawright.rng import stream
 from metawright.store.records import Trial
+from metawright.strategies.ascent import ascent
 from metawright.strategies.confidence import beats
 from metawright.strategies.controls import expected_best, mean_design
 from metawright.strategies.importance import importance
@@ -29,7 +30,6 @@ from metawright.strategies.objectives import (
     objective,
     violation,
 )
-from metawright.strategies.path import path
 from metawright.tasks.task import Kind
 
 __all__ = ["summary"]
@@ -188,29 +188,17 @@ def _path(
     problem: Problem, asked: Asked, trials: Sequence[Trial], goal: Objective
 ) -> list[dict[str, Any]]:
     ranked = [trial for trial in trials if role_of(trial) in RANKED]
-    steps = path(problem.space, ranked, goal, asked.limits())
+    steps = ascent(problem.space, ranked, goal, asked.limits())
     return [
         {
             "trial": step.trial.id,
             "number": step.number + 1,
             "role": role_of(step.trial),
             "value": step.value,
-            "changes": [_change(one.decision, one.before, one.after) for one in step.changed],
+            "changes": [str(one) for one in step.changed],
         }
         for step in steps
     ]
-
-
-def _change(decision: str, before: Any, after: Any) -> str:
-    if before is None:
-        return f"{decision}: {_shown(after)}"
-    if after is None:
-        return f"no {decision}"
-    return f"{decision} {_shown(before)} → {_shown(after)}"
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _test(

@@ -11,7 +11,7 @@ from metawright.spaces.space import Space
 from metawright.store.records import Trial
 from metawright.strategies.objectives import Constraint, Objective, measured, violation
 
-__all__ = ["Difference", "Step", "differences", "path", "say"]
+__all__ = ["Difference", "Step", "ascent", "differences", "say"]
 
 
 class Difference(NamedTuple):
@@ -20,6 +20,13 @@ class Difference(NamedTuple):
     decision: str
     before: Scalar
     after: Scalar
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.decision}: {_text(self.after)}"
+        if self.after is None:
+            return f"no {self.decision}"
+        return f"{self.decision} {_text(self.before)} → {_text(self.after)}"
 
 
 class Step(NamedTuple):
@@ -40,7 +47,7 @@ class Step(NamedTuple):
     changed: tuple[Difference, ...]
 
 
-def path(
+def ascent(
     space: Space,
     trials: Sequence[Trial],
     objective: Objective,
@@ -59,17 +66,17 @@ def path(
         >>> from metawright.spaces import Design, Integer, Record
         >>> from metawright.store.records import Trial
         >>> from metawright.strategies.objectives import objective
-        >>> from metawright.strategies.path import path, say
+        >>> from metawright.strategies.ascent import ascent, say
         >>> space = Record({"depth": Integer(1, 5), "width": Integer(8, 64)})
         >>> tried = [((2, 8), 0.7), ((1, 8), 0.6), ((3, 8), 0.9)]
         >>> trials = [
         ...     Trial(str(number), "task", Design({"depth": d, "width": w}), {"accuracy": score})
         ...     for number, ((d, w), score) in enumerate(tried)
         ... ]
-        >>> for step in path(space, trials, objective("accuracy")):
+        >>> for step in ascent(space, trials, objective("accuracy")):
         ...     print(say(step))
         Trial 1: 0.7, the first.
-        Trial 3: 0.9, better by 0.2: depth 2 -> 3.
+        Trial 3: 0.9, better by 0.2: depth 2 → 3.
     """
     steps: list[Step] = []
     for number, trial in enumerate(trials):
@@ -102,27 +109,18 @@ def say(step: Step, *, most: int = 4) -> str:
     """A step in one sentence.
 
     Arguments:
-        step: from `path`.
+        step: from `ascent`.
         most: how many changes are named; of the others only their number.
     """
     if step.gain == 0:
         return f"Trial {step.number + 1}: {step.value:.4g}, the first."
-    named = [_changed(each) for each in step.changed[:most]]
+    named = [str(each) for each in step.changed[:most]]
     more = len(step.changed) - len(named)
     changes = ", ".join(named) + (f" and {more} more" if more else "")
     return (
         f"Trial {step.number + 1}: {step.value:.4g}, better by {step.gain:.2g}: "
         f"{changes or 'the same design again'}."
     )
-
-
-def _changed(difference: Difference) -> str:
-    before, after = difference.before, difference.after
-    if before is None:
-        return f"{difference.decision} now {_text(after)}"
-    if after is None:
-        return f"no {difference.decision} any more (was {_text(before)})"
-    return f"{difference.decision} {_text(before)} -> {_text(after)}"
 
 
 def _text(value: Scalar) -> str:

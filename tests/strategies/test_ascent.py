@@ -4,8 +4,8 @@ from typing import Any
 
 from metawright.spaces import Choice, Design, Either, Integer, Real, Record
 from metawright.store.records import Trial
+from metawright.strategies.ascent import Difference, ascent, differences, say
 from metawright.strategies.objectives import Constraint, objective
-from metawright.strategies.path import Difference, differences, path, say
 
 SPACE = Record(
     {
@@ -36,16 +36,15 @@ def test_the_path_has_each_new_best_and_its_changes() -> None:
         trial(5, design(1, 0.02, "relu"), 0.25),
         trial(6, design(5, 0.02), 0.2),
     ]
-    steps = path(SPACE, trials, objective("error"), [Constraint("bytes", 5)])
+    steps = ascent(SPACE, trials, objective("error"), [Constraint("bytes", 5)])
     assert [step.number for step in steps] == [0, 5, 6]
     assert [say(step) for step in steps] == [
         "Trial 1: 0.5, the first.",
-        "Trial 6: 0.25, better by 0.25: lr 0.1 -> 0.02, head.kind linear -> mlp, "
-        "head.mlp.act now relu.",
-        "Trial 7: 0.2, better by 0.05: depth 1 -> 5, head.kind mlp -> linear, "
-        "no head.mlp.act any more (was relu).",
+        "Trial 6: 0.25, better by 0.25: lr 0.1 → 0.02, head.kind linear → mlp, "
+        "head.mlp.act: relu.",
+        "Trial 7: 0.2, better by 0.05: depth 1 → 5, head.kind mlp → linear, no head.mlp.act.",
     ]
-    assert say(steps[2], most=1).endswith(": depth 1 -> 5 and 2 more.")
+    assert say(steps[2], most=1).endswith(": depth 1 → 5 and 2 more.")
 
 
 def test_differences_are_those_of_the_points() -> None:
@@ -55,4 +54,4 @@ def test_differences_are_those_of_the_points() -> None:
 
 
 def test_an_empty_search_has_no_path() -> None:
-    assert path(SPACE, [], objective("error")) == []
+    assert ascent(SPACE, [], objective("error")) == []
