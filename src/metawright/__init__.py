@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metawright.recipes.predict import predict_paths as predict
     from metawright.recipes.search.found import Found, load_found
     from metawright.recipes.search.search import search
+    from metawright.recipes.tables.estimators import TableClassifier, TableRegressor
     from metawright.recipes.tables.verb import GeneratedTable, generate_from_table
     from metawright.recipes.verbs import generate
     from metawright.tasks.task import Batch, Task, TaskSpec
@@ -46,6 +47,8 @@ __all__ = [
     "InputError",
     "MetaClassifier",
     "MetawrightError",
+    "TableClassifier",
+    "TableRegressor",
     "Task",
     "TaskSpec",
     "VersionError",
@@ -82,6 +85,7 @@ _get = attributes(
         ("BusyError", "InputError", "MetawrightError", "VersionError"), "metawright.errors"
     )
     | dict.fromkeys(("Bundle", "load_bundle"), "metawright.generators.bundle")
+    | dict.fromkeys(("TableClassifier", "TableRegressor"), "metawright.recipes.tables.estimators")
     | dict.fromkeys(("FewShot", "load_fewshot"), "metawright.recipes.fewshot.run")
     | dict.fromkeys(("Found", "load_found"), "metawright.recipes.search.found")
     | {

@@ -89,8 +89,9 @@ def chosen(kind: Kind, model: str) -> Design:
 
 
 def smaller(design: Design) -> Design:
-    """With fewer trees, to be quick."""
-    few = {name: 50 for name in ("trees", "rounds") if name in design["model"]}
+    """With fewer trees or members, to be quick."""
+    least = {"trees": 50, "rounds": 50, "members": 1, "epochs": 40, "lr": 0.01, "width": 32}
+    few = {name: value for name, value in least.items() if name in design["model"]}
     return Design({**design, "model": {**design["model"], **few}})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from metawright.spaces import Either, active, decisions, write
-from metawright.spaces.tables import BOOSTED, first_designs, table_pipelines
+from metawright.spaces.tables import BOOSTED, NETWORKS, first_designs, table_pipelines
 
 
 def models(kind: str, boosted: tuple[str, ...] = ()) -> list[str]:
@@ -14,7 +14,7 @@ def models(kind: str, boosted: tuple[str, ...] = ()) -> list[str]:
 
 def test_models_hang_on_the_kind_and_on_what_is_installed() -> None:
     shared = ["elastic_net", "neighbours", "svm"]
-    trees = ["random_forest", "extra_trees", "boosting", "mlp"]
+    trees = ["random_forest", "extra_trees", "boosting", "mlp", *NETWORKS]
     assert models("classification") == ["logistic", *shared, "naive_bayes", "lda", *trees]
     assert models("regression") == ["ridge", *shared, *trees]
     assert models("regression", BOOSTED)[-2:] == ["lightgbm", "catboost"]
@@ -25,7 +25,7 @@ def test_a_design_takes_the_preparation_and_its_models_decisions() -> None:
     linear = write(space, first_designs("classification")[0])
     count = sum(active(decision, linear) for decision in decisions(space))
     assert count == 5 + 1 + 1, "preparation, which model, strength"
-    assert len(decisions(space)) == 5 + 1 + (1 + 2 + 2 + 2 + 1 + 1 + 3 + 3 + 6 + 5)
+    assert len(decisions(space)) == 5 + 1 + (1 + 2 + 2 + 2 + 1 + 1 + 3 + 3 + 6 + 5 + 12 + 12 + 10)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

@@ -208,6 +208,8 @@ def numbers_held(fitted: Any) -> int:
         return 5 * int(fitted.tree_.node_count)
     if hasattr(fitted, "_predictors"):
         return sum(5 * len(tree.nodes) for trees in fitted._predictors for tree in trees)
+    if hasattr(fitted, "numbers_held"):
+        return int(fitted.numbers_held)
     names = (
         "coef_", "intercept_", "theta_", "var_", "class_prior_", "support_vectors_", "dual_coef_",
         "_fit_X", "components_", "mean_", "scale_", "min_", "quantiles_", "coefs_", "intercepts_",

@@ -10,10 +10,13 @@ from typing import Any
 from metawright.spaces.design import Design
 from metawright.spaces.space import Choice, Either, Integer, Real, Record
 
-__all__ = ["BOOSTED", "first_designs", "table_pipelines"]
+__all__ = ["BOOSTED", "NETWORKS", "first_designs", "table_pipelines"]
 
 BOOSTED = ("lightgbm", "catboost")
 """Models that the extra `boost` brings."""
+
+NETWORKS = ("mlp_ensemble", "resnet", "ft_transformer")
+"""Models of our own, in torch. They take about ten times the seconds of `mlp`."""
 
 _CLASSES_ONLY = ("logistic", "naive_bayes", "lda")
 _NUMBERS_ONLY = ("ridge",)
@@ -81,6 +84,11 @@ def _models() -> dict[str, Record]:
                 "epochs": Integer(10, 200, log=True),
             }
         ),
+        "mlp_ensemble": _network(Integer(16, 256, log=True), Integer(1, 4), Choice((1, 4, 8, 16))),
+        "resnet": _network(Integer(16, 128, log=True), Integer(1, 4), Choice((1, 4, 8))),
+        "ft_transformer": _network(
+            Choice((16, 32, 64)), Integer(1, 3), Choice((1, 2, 4)), sized=False
+        ),
         "lightgbm": _boosting(),
         "catboost": Record(
             {
@@ -91,6 +99,36 @@ def _models() -> dict[str, Record]:
             }
         ),
     }
+
+
+def _network(
+    width: Integer | Choice, depth: Integer, members: Choice, *, sized: bool = True
+) -> Record:
+    """What networks have in common; `members` learn side by side and are averaged.
+
+    Arguments:
+        sized: whether the size of a number's token is a decision (it may be the width).
+    """
+    size = {"size": Choice((4, 8))} if sized else {}
+    embedding = Either(
+        {
+            "none": Record({}),
+            "piecewise": Record({"bins": Integer(4, 48, log=True), **size}),
+            "periodic": Record({"deviation": Real(0.05, 3.0, log=True), **size}),
+        }
+    )
+    return Record(
+        {
+            "embedding": embedding,
+            "width": width,
+            "depth": depth,
+            "dropout": Real(0.0, 0.5),
+            "lr": Real(3e-4, 0.03, log=True),
+            "penalty": Real(1e-3, 100.0, log=True),
+            "epochs": Integer(16, 256, log=True),
+            "members": members,
+        }
+    )
 
 
 def _forest() -> Record:

@@ -16,6 +16,7 @@ from metawright.models.tables.estimators import estimator_bytes, read_estimator
 from metawright.models.tables.preparation import Preparation, fit_preparation
 from metawright.models.tables.state import State, joined, part
 from metawright.spaces.design import Design
+from metawright.spaces.tables import NETWORKS
 from metawright.tasks.kind import Kind
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["FittedPipeline", "fit_pipeline"]
 
 Matrix = NDArray[np.float64]
 
+_NETWORK = "metawright.models.tables.network_estimator:NetworkEstimator"
 _VOTERS = ("neighbours", "random_forest", "extra_trees")
 _SMALLEST = 1e-6  # probability of a class, so that no answer is infinitely wrong
 _CODES = 250  # places of categories that histogram boosting can tell apart
@@ -81,8 +83,11 @@ class FittedPipeline:
         Neighbours keep all training rows and support vector machines some of them: there is no
         predicting without.
         """
-        kept = estimator_bytes(self.estimator)
-        own = State({}, {"estimator": kept, "prior": self.prior})
+        if self.design["model"]["kind"] in NETWORKS:
+            own: State = self.estimator.to_state()
+        else:
+            own = State({}, {"estimator": estimator_bytes(self.estimator)})
+        own = State(own.data, own.arrays | {"prior": self.prior})
         parts = {"preparation": self.preparation.to_state(), "model": own}
         return joined(parts, design=self.design.to_json(), kind=self.kind.value, rows=self.rows)
 
@@ -93,13 +98,20 @@ class FittedPipeline:
         Raises:
             InputError: the state names types that no pipeline of ours consists of.
         """
-        model = part(state, "model").arrays
+        own, kind = part(state, "model"), Kind(state.data["kind"])
+        design = Design.from_json(state.data["design"])
+        if design["model"]["kind"] in NETWORKS:
+            made = load(_NETWORK).from_state(
+                own, design["model"], regression=kind is Kind.REGRESSION
+            )
+        else:
+            made = read_estimator(np.asarray(own.arrays["estimator"], dtype=np.uint8))
         return FittedPipeline(
-            Design.from_json(state.data["design"]),
-            Kind(state.data["kind"]),
+            design,
+            kind,
             Preparation.from_state(part(state, "preparation")),
-            read_estimator(np.asarray(model["estimator"], dtype=np.uint8)),
-            np.asarray(model["prior"], dtype=np.float64),
+            made,
+            np.asarray(own.arrays["prior"], dtype=np.float64),
             int(state.data["rows"]),
         )
 
@@ -128,10 +140,14 @@ def fit_pipeline(
     targets = _targets(y, regression, outputs)
     fitted, features = fit_preparation(x, targets, columns, design["preparation"], seed=seed)
     rows, width = features.shape
-    made = estimator(
-        design["model"], regression=regression, examples=rows, features=width, seed=seed
-    )
     model = design["model"]["kind"]
+    if model in NETWORKS:
+        made = load(_NETWORK)(design["model"], regression=regression, seed=seed)
+        made.categorical = fitted.categorical
+    else:
+        made = estimator(
+            design["model"], regression=regression, examples=rows, features=width, seed=seed
+        )
     if model == "boosting" and fitted.categorical.any():
         few = features.max(0) < _CODES
         made.set_params(categorical_features=fitted.categorical & few)

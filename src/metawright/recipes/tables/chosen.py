@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metawright.evaluate.ensemble import mixed, select
+from metawright.evaluate.resampled import resampled_scores
 from metawright.evaluate.tables import table_scores
 from metawright.evaluate.temperature import calibrate, calibrated
 from metawright.rng import integer, stream
@@ -91,13 +92,15 @@ def _spread(answers: Matrix, y: NDArray[Any], kind: Kind) -> tuple[float, float]
 def _intervals(
     answers: Matrix, y: NDArray[Any], kind: Kind, seed: int
 ) -> dict[str, tuple[float, float]]:
-    draw = np.random.default_rng(integer(stream(seed, "interval")))
-    found: dict[str, list[float]] = {}
-    for _ in range(max(50, min(_DRAWS, _ROWS // len(y)))):
-        rows = draw.integers(len(y), size=len(y))
-        for name, value in table_scores(answers[rows], y[rows], kind).items():
-            found.setdefault(name, []).append(value)
-    ends = {name: np.quantile(values, (0.025, 0.975)) for name, values in found.items()}
+    rng, rows = np.random.default_rng(integer(stream(seed, "interval"))), len(y)
+    count = max(50, min(_DRAWS, _ROWS // rows))
+    draws = [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(count)]
+    found = resampled_scores(answers, y, kind, np.array(draws, dtype=np.int32))
+    ends = {
+        name: np.nanquantile(values, (0.025, 0.975))
+        for name, values in found.items()
+        if not np.isnan(values).all()
+    }
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 

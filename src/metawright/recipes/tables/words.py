@@ -1,7 +1,7 @@
 """A model of a table in sentences."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
@@ -22,16 +22,19 @@ def pipeline_words(design: Design) -> str:
         'logistic (strength 1) on standard scaling'
     """
     model = design["model"]
-    settings = [
-        f"{name.replace('_', ' ')} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in model.items()
-        if name != "kind"
-    ]
+    settings = [_setting(name, value) for name, value in model.items() if name != "kind"]
     told = f" ({', '.join(settings)})" if settings else ""
     scaling = design["preparation"]["scaling"]
     return f"{model['kind'].replace('_', ' ')}{told} on " + (
         "unscaled columns" if scaling == "none" else f"{scaling} scaling"
     )
+
+
+def _setting(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):  # a choice with decisions of its own
+        value = value["kind"]
+    told = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{name.replace('_', ' ')} {told}"
 
 
 def why(task: "TableTask", chosen: "Chosen", trials: Sequence[Trial], loss: str) -> list[str]:
