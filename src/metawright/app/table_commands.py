@@ -14,6 +14,7 @@ from metawright.app import console
 from metawright.app.age import process_age
 from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits
+from metawright.recipes.tables.words import looks_at
 from metawright.tasks.tables.files import ENDINGS, table_file
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def generate_for_table(
     drop: Collection[str],
     seed: int,
     report: bool,
+    max_bytes: float | None = None,
+    max_latency: float | None = None,
 ) -> None:
     """The verb `generate` for a table: the data check, progress, and the result on stdout."""
     path = table_file(data)
@@ -54,6 +57,7 @@ def generate_for_table(
     task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
     show_check(frame.name, task.to_json(), Console(stderr=True, highlight=False))
     # torch loads from here on.
+    from metawright.recipes.tables.limits import constraints
     from metawright.recipes.tables.run import generate_table
 
     total = limits.seconds or float(limits.trials or 1)
@@ -68,13 +72,20 @@ def generate_for_table(
             job.reach(min(done, total), f"{event['trials']} pipelines{best}")
 
         _, record = generate_table(
-            task, limits, out, name=frame.name, seed=seed, spent=process_age(), watch=watch
+            task,
+            limits,
+            out,
+            name=frame.name,
+            seed=seed,
+            spent=process_age(),
+            watch=watch,
+            most=constraints(max_bytes, max_latency),
         )
     lines = [*_lines(record), f"Model:  {out}"]
     if report:
-        from metawright.app.report.tables import write_table_report
+        from metawright.app.report.tables.page import write_table_report
 
-        lines.append(f"Report: {write_table_report(out)}")
+        lines.append(f"Report: {write_table_report(out, pictures=False)}")
     typer.echo("\n".join(lines))
 
 
@@ -90,7 +101,7 @@ def _lines(record: Mapping[str, Any]) -> list[str]:
             value = _shown(name, record["scores"][name])
             ends = f"({_shown(name, low)} to {_shown(name, high)})"
             rows.append(f"  {name.replace('_', ' '):<17} {value:>9}  {ends}{beside}")
-    return ["Cross-validated (95 % interval):", *rows, *record.get("why", [])]
+    return ["Cross-validated (95 % interval):", *rows, *record.get("why", []), *looks_at(record)]
 
 
 def _shown(name: str, value: float) -> str:

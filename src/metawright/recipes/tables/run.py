@@ -8,6 +8,7 @@ pays, calibrated, and fitted on all rows. The folder always holds a whole model.
     RUN/table.json, table-HASH.safetensors   the model
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from metawright.engine.budget import Budget, Clock
 from metawright.engine.lock import FolderLock
 from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
-from metawright.errors import MetawrightError
+from metawright.errors import InputError, MetawrightError
 from metawright.evaluate.tables import TableEvaluator, fit_final
 from metawright.models.tables import FittedPipeline
 from metawright.recipes.asking import check_folder
@@ -31,14 +32,27 @@ from metawright.recipes.search.attempt import Attempt
 from metawright.recipes.search.hunt import Hunt
 from metawright.recipes.search.job import SEARCH
 from metawright.recipes.tables.chosen import Chosen, choose
-from metawright.recipes.tables.model import FILE, TableModel, load_table_model, save_table_model
+from metawright.recipes.tables.explained import explain, kept_back
+from metawright.recipes.tables.limits import (
+    excess,
+    kept_words,
+    measured_cost,
+    member_costs,
+)
+from metawright.recipes.tables.model import (
+    FILE,
+    TableModel,
+    load_table_model,
+    model_files,
+    save_table_model,
+)
 from metawright.recipes.tables.words import why
 from metawright.recipes.tables.work import Work, fitted
 from metawright.spaces.tables import first_designs
 from metawright.store.blobs import Blobs
 from metawright.store.database import Store
 from metawright.store.records import RunRecord, Trial
-from metawright.strategies.objectives import objective
+from metawright.strategies.objectives import Constraint, objective
 from metawright.tasks.tables import TableTask
 from metawright.tasks.tables.column import CATEGORY
 from metawright.tasks.task import Kind
@@ -61,6 +75,7 @@ def generate_table(
     name: str,
     seed: int = 0,
     spent: float = 0.0,
+    most: Sequence[Constraint] = (),
     watch: Watch | None = None,
 ) -> tuple[TableModel, Mapping[str, Any]]:
     """A model for the task in the folder `out`, or a better one; and what `run.json` holds.
@@ -70,9 +85,10 @@ def generate_table(
         name: of the table, for people.
         seed: of folds, proposals and everything that is drawn.
         spent: seconds that went by before this call and count towards the budget.
+        most: what the model may cost; see `limits.constraints`.
 
     Raises:
-        InputError: `out` holds something else.
+        InputError: `out` holds something else, or no pipeline keeps the limits.
         BusyError: another process is writing `out`.
         MetawrightError: nearly every candidate failed.
     """
@@ -83,18 +99,21 @@ def generate_table(
         folder = RunFolder(out, _told(task, name, asked, limits))
         folder.started_before(spent)
         store = stack.enter_context(Store(out / "store"))
-        run = _Run(task, limits, folder, store, seed, watch)
+        run = _Run(task, limits, folder, store, seed, watch, tuple(most))
         try:
             run.answer_at_once()
             # One set of workers for everything: to start one takes seconds.
             workers = Workers(
-                Work(Attempt(run.evaluator), task, seed),
+                Work(run.evaluator, seed),
                 count=max(limits.workers, 1),
                 memory=limits.memory,
             )
             stack.callback(workers.close)
             run.explore(workers)
-            return run.finish(workers), folder.record
+            model = run.finish(workers)
+            explain(folder, model, task, run.trials, workers, run.clock, seed=seed,
+                    folds=len(run.evaluator.folds))  # fmt: skip
+            return model, folder.record
         except BaseException as error:
             folder.save(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
@@ -111,11 +130,14 @@ class _Run:
         store: Store,
         seed: int,
         watch: Watch | None,
+        most: tuple[Constraint, ...],
     ) -> None:
         self.task, self.limits, self.folder, self.store = task, limits, folder, store
-        self.seed, self.watch = seed, watch
+        self.seed, self.watch, self.most = seed, watch, most
+        self.exact: dict[str, dict[str, float]] = {}
         self.blobs = Blobs(store.folder)
-        self.evaluator = TableEvaluator(task, folds=_folds(len(task.y)), seed=seed)
+        weigh = any(limit.name == "bytes" for limit in most)
+        self.evaluator = TableEvaluator(task, folds=_folds(len(task.y)), seed=seed, weigh=weigh)
         self.loss = "log_loss" if task.kind is Kind.CLASSIFICATION else "rmse"
         self.id = folder.record.setdefault("id", uuid4().hex[:12])
         store.add_run(RunRecord(self.id, "generate", info={"data": folder.record["data"]["name"]}))
@@ -127,11 +149,16 @@ class _Run:
     def answer_at_once(self) -> None:
         """The first model, before any process is started."""
         self.folder.save(status="running")
-        done = [trial for trial in self.trials if trial.status == "ok"]
-        first = done[0] if done else self._first()
-        if not (self.folder.path / FILE).is_file():
-            self._save([fit_final(self.task, first.design, self.seed)], self._choose([first]))
-            self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
+        done = [trial for trial in self.trials if trial.status == "ok"] or [self._first()]
+        there = (self.folder.path / FILE).is_file()
+        if there and excess(self.folder.record.get("cost", {}), self.most) <= 1:
+            return
+        allowed = [trial for trial in done if excess(trial.cost, self.most) <= 1]
+        if allowed:
+            first = min(allowed, key=lambda t: t.scores[self.loss]) if there else allowed[0]
+            fit = fit_final(self.task, first.design, self.seed)
+            if self._save([fit], self._choose([first])) and not there:
+                self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
 
     def _first(self) -> Trial:
         design = first_designs(self.task.kind.value)[0]
@@ -145,7 +172,10 @@ class _Run:
 
     def explore(self, workers: Workers) -> None:
         """Candidates until their share of the time is over."""
-        asked = Asked(OWN, OWN, "tpe", (self.loss,), controls=False, seed=self.seed)
+        within = tuple((limit.name, limit.most) for limit in self.most)
+        asked = Asked(
+            OWN, OWN, "tpe", (self.loss,), constraints=within, controls=False, seed=self.seed
+        )
         hunt = Hunt(
             self.evaluator.space,
             asked,
@@ -184,25 +214,35 @@ class _Run:
 
     def finish(self, workers: Workers) -> TableModel:
         """The chosen candidates fitted on all rows, or what is saved where that is no worse."""
-        chosen = self._choose([trial for trial in self.trials if trial.status == "ok"])
-        model = self._saved(chosen)
-        if model is None:
-            made = fitted(chosen.trials, workers, self.clock)
-            there = [trial for trial in chosen.trials if trial.id in made]
-            if len(there) < len(chosen.trials):
-                return self._late(there, made)
-            model = self._save([made[trial.id] for trial in there], chosen)
-        self._done(why(self.task, chosen, self.trials, self.loss))
-        return model
+        made: dict[str, FittedPipeline] = {}
+        while True:
+            chosen = self._choose([trial for trial in self.trials if trial.status == "ok"])
+            model = self._saved(chosen)
+            if model is None:
+                new = [trial for trial in chosen.trials if trial.id not in made]
+                made |= fitted(new, workers, self.clock, end=kept_back(self.clock))
+                there = [trial for trial in chosen.trials if trial.id in made]
+                if len(there) < len(chosen.trials):
+                    return self._late(there, made)
+                model = self._save([made[trial.id] for trial in there], chosen)
+            if model is not None:
+                self._done(self._why(chosen))
+                return model
 
     def _late(self, there: Sequence[Trial], made: Mapping[str, FittedPipeline]) -> TableModel:
         """The best of those that are fitted, or the earlier model where that is better."""
         chosen = self._choose(there) if there else None
-        earlier = self.folder.record["scores"][self.loss]
-        if chosen is not None and chosen.scores[self.loss] < earlier:
+        kept = excess(self.folder.record.get("cost", {}), self.most) <= 1
+        earlier = self.folder.record.get("scores", {}).get(self.loss, math.inf)
+        model = None
+        if chosen is not None and (not kept or chosen.scores[self.loss] < earlier):
             model = self._save([made[trial.id] for trial in chosen.trials], chosen)
-        else:
-            model = load_table_model(self.folder.path)
+        if model is None and not (kept and math.isfinite(earlier)):
+            raise InputError(
+                "No time was left to fit a pipeline that keeps the limits: the same command with "
+                "a larger --budget goes on from here."
+            )
+        model = model or load_table_model(self.folder.path)
         told = [line for line in self.folder.record.get("why", []) if line != _LATE]
         self._done([*told, _LATE])
         return model
@@ -212,32 +252,47 @@ class _Run:
         self.store.update_run(self.id, status="done")
 
     def _choose(self, trials: Sequence[Trial]) -> Chosen:
-        return choose(self.task, trials, self.blobs, seed=self.seed)
+        known = [replace(t, cost={**t.cost, **self.exact.get(t.id, {})}) for t in trials]
+        return choose(self.task, known, self.blobs, seed=self.seed, most=self.most)
+
+    def _why(self, chosen: Chosen) -> list[str]:
+        return [*why(self.task, chosen, self.trials, self.loss), *kept_words(
+            self.folder.record["cost"], self.most)]  # fmt: skip
 
     def _saved(self, chosen: Chosen) -> TableModel | None:
         """The model of the folder, if it is this one and whole."""
-        if self.folder.record.get("best") != _members(chosen):
+        if self.folder.record.get("best") != _members(chosen) or "cost" not in self.folder.record:
             return None
         try:
             return load_table_model(self.folder.path)
         except MetawrightError:
             return None
 
-    def _save(self, members: Sequence[FittedPipeline], chosen: Chosen) -> TableModel:
+    def _save(self, members: Sequence[FittedPipeline], chosen: Chosen) -> TableModel | None:
+        """The model, kept in the folder; None where it turns out to break the limits."""
         task = self.task
         model = TableModel(
             tuple(members), chosen.weights, chosen.temperature, chosen.spread, task.kind,
             task.classes, task.target, task.columns, _levels(task),
         )  # fmt: skip
-        save_table_model(self.folder.path, model)
+        files = model_files(model)
+        cost = measured_cost(model, files, task)
+        if excess(cost, self.most) > 1:
+            shares = member_costs(members, cost, task)
+            self.exact |= dict(zip((t.id for t in chosen.trials), shares, strict=True))
+            return None
+        save_table_model(self.folder.path, files)
+        self.folder.record["cost"] = cost
         self.folder.save(
             best=_members(chosen),
-            why=why(task, chosen, self.trials, self.loss),
+            why=self._why(chosen),
+            limits={limit.name: limit.most for limit in self.most},
             scores=dict(chosen.scores),
             intervals={name: list(ends) for name, ends in chosen.intervals.items()},
             baseline=dict(chosen.baseline),
             confusion=[list(row) for row in chosen.confusion],
             temperature=chosen.temperature,
+            held_out=dict(chosen.held_out),
         )
         return model
 

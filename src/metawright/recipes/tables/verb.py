@@ -10,6 +10,7 @@ from typing import Any
 from metawright.engine.budget import parse_duration
 from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits, usual_workers
+from metawright.recipes.tables.limits import constraints
 from metawright.recipes.tables.model import TableModel
 from metawright.recipes.tables.run import Watch, generate_table
 from metawright.tasks.tables import pose_table, read_table
@@ -49,6 +50,8 @@ def generate_from_table(
     workers: int | None = None,
     trial_seconds: float | None = None,
     memory: int | None = None,
+    max_bytes: float | None = None,
+    max_latency: float | None = None,
     out: Path | str | None = None,
     seed: int = 0,
     watch: Watch | None = None,
@@ -66,6 +69,8 @@ def generate_from_table(
         drop: columns not to be used.
         workers: pipelines tried at once, each in a process with one thread.
         trial_seconds, memory: seconds and bytes that one pipeline may take.
+        max_bytes: what the model may take on the disk.
+        max_latency: seconds that it may take to predict a row, one of a thousand, on one thread.
         out: folder of the run, in which the same call goes on; None keeps nothing.
         seed: of folds and proposals.
         watch: called after every pipeline.
@@ -86,19 +91,22 @@ def generate_from_table(
     seconds = parse_duration(budget, name="`budget`") if isinstance(budget, str) else budget
     if seconds is None and trials is None:
         seconds = 60.0
-    count = usual_workers() if workers is None else max(workers, 1)
+    if workers is not None and workers < 1:
+        raise InputError(f"`workers` must be at least 1, but got {workers}.")
+    most = constraints(max_bytes, max_latency)
+    count = usual_workers() if workers is None else workers
     limits = Limits(seconds, trials, count, trial_seconds, memory)
     frame = read_table(data)
     task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
     if out is not None:
         model, record = generate_table(
-            task, limits, Path(out), name=frame.name, seed=seed, watch=watch
+            task, limits, Path(out), name=frame.name, seed=seed, most=most, watch=watch
         )
         return GeneratedTable(model, dict(record), Path(out))
     folder = Path(tempfile.mkdtemp(prefix="metawright-"))
     try:
         model, record = generate_table(
-            task, limits, folder / "run", name=frame.name, seed=seed, watch=watch
+            task, limits, folder / "run", name=frame.name, seed=seed, most=most, watch=watch
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
