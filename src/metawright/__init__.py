@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from metawright.recipes.predict import predict_paths as predict
     from metawright.recipes.search.found import Found, load_found
     from metawright.recipes.search.search import search
-    from metawright.recipes.tables.verb import GeneratedTable, generate_from_table
+    from metawright.recipes.tables.verb import (
+        GeneratedTable,
+        generate_from_table,
+        predict_table,
+    )
     from metawright.recipes.verbs import generate
     from metawright.tasks.task import Batch, Task, TaskSpec
 
@@ -60,6 +64,7 @@ __all__ = [
     "load_found",
     "meta_train",
     "predict",
+    "predict_table",
     "report",
     "search",
 ]
@@ -72,6 +77,7 @@ _VERBS = {
     "generate_from_table": "metawright.recipes.tables.verb:generate_from_table",
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
+    "predict_table": "metawright.recipes.tables.verb:predict_table",
     "report": "metawright.app.report.any_run:write_run_report",
     "search": "metawright.recipes.search.search:search",
 }

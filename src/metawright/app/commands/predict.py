@@ -14,7 +14,7 @@ from rich.text import Text
 
 from metawright.app.console import message, progress
 from metawright.app.plain import plain
-from metawright.app.table_commands import predict_tables
+from metawright.app.table_answers import predict_tables
 from metawright.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metawright.evaluate.diagnosis import reliability_steps, residual_cells
-from metawright.evaluate.ensemble import mixed, select
+from metawright.evaluate.ensemble import select
 from metawright.evaluate.tables import table_scores
-from metawright.evaluate.temperature import calibrate, calibrated
+from metawright.evaluate.temperature import calibrate
+from metawright.models.tables.mixture import calibrated, mixed
 from metawright.recipes.tables.limits import excess, nothing_fits, total
 from metawright.rng import integer, stream
 from metawright.store.blobs import Blobs

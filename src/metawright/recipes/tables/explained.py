@@ -16,9 +16,8 @@ from metawright.engine.budget import Clock
 from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
 from metawright.evaluate.columns import dependence, loss_rises, worths
-from metawright.evaluate.ensemble import mixed
 from metawright.evaluate.tables import TableEvaluator
-from metawright.evaluate.temperature import calibrated
+from metawright.models.tables.mixture import calibrated, mixed
 from metawright.recipes.tables.model import TableModel
 from metawright.rng import integer, stream
 from metawright.spaces.design import Design

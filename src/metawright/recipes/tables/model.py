@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from metawright.errors import InputError, VersionError
-from metawright.evaluate.ensemble import mixed
-from metawright.evaluate.temperature import calibrated
-from metawright.models.tables import FittedPipeline, State
-from metawright.models.tables.state import joined, part
+from metawright.models.tables.fitted import FittedPipeline
+from metawright.models.tables.mixture import calibrated, mixed
+from metawright.models.tables.state import State, joined, part
 from metawright.store.files import clear_errors, json_text, read_json, write_bytes
-from metawright.tasks.tables import Column, Frame
+from metawright.tasks.kind import Kind
+from metawright.tasks.tables.column import Column
 from metawright.tasks.tables.conform import conform
-from metawright.tasks.task import Kind
+from metawright.tasks.tables.read import Frame
 
 __all__ = ["FILE", "TableModel", "TablePredictions", "load_table_model", "model_files",
            "save_table_model"]  # fmt: skip

@@ -9,13 +9,14 @@ from typing import Any
 
 from metawright.engine.budget import parse_duration
 from metawright.errors import InputError
+from metawright.recipes.inputs import read_run
 from metawright.recipes.search.asked import Limits, usual_workers
 from metawright.recipes.tables.limits import constraints
-from metawright.recipes.tables.model import TableModel
+from metawright.recipes.tables.model import TableModel, TablePredictions, load_table_model
 from metawright.recipes.tables.run import Watch, generate_table
 from metawright.tasks.tables import pose_table, read_table
 
-__all__ = ["GeneratedTable", "generate_from_table"]
+__all__ = ["GeneratedTable", "generate_from_table", "predict_table"]
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,22 @@ def generate_from_table(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return GeneratedTable(model, dict(record), None)
+
+
+def predict_table(run: Path | str, data: Any, *, fill: bool = False) -> TablePredictions:
+    """Predictions of a run's model for the rows of a table.
+
+    Arguments:
+        run: folder of a run of `generate_from_table`.
+        data: a file or a frame, as for `generate_from_table`; the target need not be there.
+        fill: take columns that are not there for missing, instead of refusing.
+
+    Raises:
+        InputError: the run has no model of a table, or the rows cannot be used.
+    """
+    run = Path(run)
+    told = read_run(run, model=False)
+    if told.get("kind") != "table" or not (run / "table.json").is_file():
+        read_run(run)
+        raise InputError(f"'{run}' is no run on a table: use `metawright.predict`.")
+    return load_table_model(run).predict(read_table(data), fill=fill)
