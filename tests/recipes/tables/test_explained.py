@@ -1,5 +1,6 @@
 """What a model looks at, and the limits that it keeps: in `run.json` after a run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import metawright
 from metawright.engine.budget import Budget, Clock
+from metawright.engine.inline import Inline
 from metawright.errors import InputError
 from metawright.recipes.tables.explained import kept_back
 from metawright.recipes.tables.limits import constraints, excess, nothing_fits, total
@@ -28,6 +30,14 @@ def frame() -> pd.DataFrame:
     city = rng.choice(["Bonn", "Köln", "Ulm"], ROWS)
     price = 3 * size + np.where(city == "Bonn", 200, 0) + rng.normal(0, 10, ROWS)
     return pd.DataFrame({"size": size, "luck": luck, "city": city, "price": price.round(2)})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def inline() -> Iterator[None]:
+    """No processes: what they do is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("metawright.recipes.tables.run.Workers", lambda work, **_: Inline(work))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from metawright.engine.budget import Clock
 from metawright.engine.run_folder import RunFolder
-from metawright.engine.workers import Workers
 from metawright.evaluate.columns import dependence, loss_rises, worths
 from metawright.evaluate.tables import TableEvaluator
 from metawright.models.tables.mixture import calibrated, mixed
+from metawright.recipes.search.job import Runner
 from metawright.recipes.tables.model import TableModel
 from metawright.rng import integer, stream
 from metawright.spaces.design import Design
@@ -84,7 +84,7 @@ def explain(
     model: TableModel,
     task: TableTask,
     trials: Sequence[Trial],
-    workers: Workers,
+    workers: Runner,
     clock: Clock,
     *,
     folds: int,
@@ -126,16 +126,16 @@ def kept_back(clock: Clock) -> float:
 
 
 def _rises(
-    members: Sequence[Trial], model: TableModel, workers: Workers, clock: Clock, folds: int
+    members: Sequence[Trial], model: TableModel, workers: Runner, clock: Clock, folds: int
 ) -> NDArray[np.float64] | None:
     """By how much losses rise without a column (rows, columns), of as many folds as there is time
     for; None where there is none for a single one."""
     counted = clock.budget.seconds is None
     expected = sum(trial.cost.get("seconds", 0.0) for trial in members) / folds
     designs = [trial.design for trial in members]
-    waiting = list(range(min(_FOLDS, folds) if counted else folds))
+    waiting, out = list(range(min(_FOLDS, folds) if counted else folds)), 0
     parts: dict[str, NDArray[np.float64]] = {}
-    while waiting or workers.free < workers.count:
+    while waiting or out:
         while waiting and workers.free:
             left = clock.remaining() - kept_back(clock)
             if _MARGIN * expected > left:
@@ -145,7 +145,9 @@ def _rises(
             how = (model.weights, model.temperature, number, 0.7 * left)
             seconds = None if counted else left
             workers.submit(f"shuffled-{number}", designs, shuffle=how, seconds=seconds)
+            out += 1
         for outcome in workers.wait():
+            out -= 1
             if outcome.how == "done":
                 parts[outcome.key] = outcome.value
     return np.concatenate([parts[key] for key in sorted(parts)]) if parts else None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from metawright.engine.budget import Clock
-from metawright.engine.workers import Workers
 from metawright.evaluate.tables import TableEvaluator, fit_final
 from metawright.models.tables import FittedPipeline, State
 from metawright.recipes.search.attempt import Attempt, Tried
+from metawright.recipes.search.job import Runner
 from metawright.recipes.tables.explained import shuffled
 from metawright.spaces.design import Design
 from metawright.store.records import Trial
@@ -51,7 +51,7 @@ class Work:
 
 
 def fitted(
-    trials: Sequence[Trial], workers: Workers, clock: Clock, *, end: float = 0.0
+    trials: Sequence[Trial], workers: Runner, clock: Clock, *, end: float = 0.0
 ) -> dict[str, FittedPipeline]:
     """Their designs fitted on all rows, by trial, as far as there is time.
 
@@ -61,14 +61,16 @@ def fitted(
         clock: the time that is left; end: seconds of it that are for something else.
     """
     made: dict[str, FittedPipeline] = {}
-    waiting = list(trials)
-    while waiting or workers.free < workers.count:
+    waiting, out = list(trials), 0
+    while waiting or out:
         while waiting and workers.free:
             trial, left = waiting.pop(0), clock.remaining() - end
             if left > 0:
                 seconds = None if math.isinf(left) else left
                 workers.submit(trial.id, trial.design, fit=True, seconds=seconds)
+                out += 1
         for outcome in workers.wait():
+            out -= 1
             if outcome.how == "done":
                 made[outcome.key] = FittedPipeline.from_state(State(*outcome.value))
     return made
