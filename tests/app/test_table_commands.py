@@ -94,7 +94,7 @@ def check_refusals(out: Path, data: Path, capsys: Capture) -> None:
     asked = ("generate", data, "--target", "kind", "--out", out)
     for flags, sentence in (
         (("--shots", 3), "--shots is for images, and "),
-        (("--ways", 3, "--bundle", out), "--bundle and --ways are for images"),
+        (("--ways", 3, "--queries", 9), "--ways and --queries are for images"),
         (("--workers", 0), "--workers must be at least 1, but got 0."),
         (("--max-bytes", "much"), "--max-bytes must be a number such as"),
         (("--max-latency", "-1us"), "--max-latency must be a number such as 2ms or 40us"),

@@ -27,7 +27,7 @@ __all__ = ["generate"]
 SCOPE = ("digits", "glyphs", "omniglot")
 
 _OF_SOURCES = ("shots", "ways", "queries")
-_OF_IMAGES = ("bundle", *_OF_SOURCES)
+_OF_IMAGES = _OF_SOURCES
 _OF_TABLES = ("target", "kind", "group", "time", "drop", "workers", "max_bytes", "max_latency")
 
 

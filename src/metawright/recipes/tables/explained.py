@@ -144,7 +144,10 @@ def _rises(
             number = waiting.pop(0)
             how = (model.weights, model.temperature, number, 0.7 * left)
             seconds = None if counted else left
-            workers.submit(f"shuffled-{number}", designs, shuffle=how, seconds=seconds)
+            until = None if counted else time.monotonic() + left
+            workers.submit(
+                f"shuffled-{number}", designs, shuffle=how, seconds=seconds, until=until
+            )
             out += 1
         for outcome in workers.wait():
             out -= 1

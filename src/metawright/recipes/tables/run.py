@@ -135,6 +135,7 @@ class _Run:
         self.task, self.limits, self.folder, self.store = task, limits, folder, store
         self.seed, self.watch, self.most = seed, watch, most
         self.exact: dict[str, dict[str, float]] = {}
+        self.model: TableModel | None = None  # that of the folder, if it was made here
         self.blobs = Blobs(store.folder)
         weigh = any(limit.name == "bytes" for limit in most)
         self.evaluator = TableEvaluator(task, folds=_folds(len(task.y)), seed=seed, weigh=weigh)
@@ -242,7 +243,7 @@ class _Run:
                 "No time was left to fit a pipeline that keeps the limits: the same command with "
                 "a larger --budget goes on from here."
             )
-        model = model or load_table_model(self.folder.path)
+        model = model or self.model or load_table_model(self.folder.path)
         told = [line for line in self.folder.record.get("why", []) if line != _LATE]
         self._done([*told, _LATE])
         return model
@@ -264,7 +265,7 @@ class _Run:
         if self.folder.record.get("best") != _members(chosen) or "cost" not in self.folder.record:
             return None
         try:
-            return load_table_model(self.folder.path)
+            return self.model or load_table_model(self.folder.path)
         except MetawrightError:
             return None
 
@@ -294,6 +295,7 @@ class _Run:
             temperature=chosen.temperature,
             held_out=dict(chosen.held_out),
         )
+        self.model = model
         return model
 
 

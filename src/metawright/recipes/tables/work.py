@@ -2,6 +2,7 @@
 columns to see what they are worth."""
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,8 @@ def fitted(
             trial, left = waiting.pop(0), clock.remaining() - end
             if left > 0:
                 seconds = None if math.isinf(left) else left
-                workers.submit(trial.id, trial.design, fit=True, seconds=seconds)
+                until = None if seconds is None else time.monotonic() + seconds
+                workers.submit(trial.id, trial.design, fit=True, seconds=seconds, until=until)
                 out += 1
         for outcome in workers.wait():
             out -= 1
