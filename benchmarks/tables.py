@@ -166,13 +166,15 @@ class Round:
 
     def median_loss(self, name: str) -> float:
         """Median log loss, or nan."""
-        if name not in self.contenders:
+        if name not in self.contenders or not self.figures:
             return float("nan")
         values = self._of("log_loss", self.contenders.index(name))
         return statistics.median(values) if values else float("nan")
 
     def longest(self) -> float:
         """Seconds of the clock that ours took at most, as a share of what it was given."""
+        if not self.figures:
+            return float("nan")
         given = float(self.contenders[0].split(", ")[1].split()[0])
         walls = [row[0]["wall"] for _, row in self.figures if "error" not in row[0]]
         return max(walls) / given if walls else float("nan")

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from metawright.recipes.search.found import Found, load_found
     from metawright.recipes.search.search import search
     from metawright.recipes.tables.estimators import TableClassifier, TableRegressor
-    from metawright.recipes.tables.verb import GeneratedTable, generate_from_table
+    from metawright.recipes.tables.verb import (
+        GeneratedTable,
+        generate_from_table,
+        predict_table,
+    )
     from metawright.recipes.verbs import generate
     from metawright.tasks.task import Batch, Task, TaskSpec
 
@@ -63,6 +67,7 @@ __all__ = [
     "load_found",
     "meta_train",
     "predict",
+    "predict_table",
     "report",
     "search",
 ]
@@ -75,6 +80,7 @@ _VERBS = {
     "generate_from_table": "metawright.recipes.tables.verb:generate_from_table",
     "meta_train": "metawright.recipes.meta_train:meta_train",
     "predict": "metawright.recipes.predict:predict_paths",
+    "predict_table": "metawright.recipes.tables.verb:predict_table",
     "report": "metawright.app.report.any_run:write_run_report",
     "search": "metawright.recipes.search.search:search",
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metawright.app.cli import build, run
 from metawright.app.commands import COMMANDS
@@ -44,7 +45,23 @@ def test_a_table_becomes_a_model_that_predicts(tmp_path: Path, capsys: Capture) 
     assert metawright("report", out) == 0
     capsys.readouterr()
     assert "First model after" in err and "numbers" in err
-    new = write(tmp_path / "new.csv", target=False)
+    assert "What it looks at" in page and "Is it as sure as it is right" in page
+    assert "Cost against score" in page and "The separator is the semicolon." in page
+    assert {path.name for path in (out / "pictures").iterdir()} >= {
+        "beside.png", "columns.png", "confusion.png", "dependence.png", "front-latency.png",
+        "front-seconds.png", "reliability.png",
+    }  # fmt: skip
+    assert any(line.startswith("It looks most at 'a'") for line in lines)
+    check_predictions(out, tmp_path, capsys)
+    check_refusals(out, data, capsys)
+    assert metawright("export", out, "--keep-rows", "--out", tmp_path / "plain") == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'plain'}\n" and "predict.py new.csv" in said.err
+
+
+def check_predictions(out: Path, folder: Path, capsys: Capture) -> None:
+    """In every form, and for rows that are odd."""
+    new = write(folder / "new.csv", target=False)
     assert metawright("predict", out, new, "--format", "csv", "--probabilities") == 0
     rows = capsys.readouterr().out.splitlines()
     assert rows[0] == "input,prediction,p_down,p_up" and len(rows) == 61
@@ -52,6 +69,60 @@ def test_a_table_becomes_a_model_that_predicts(tmp_path: Path, capsys: Capture) 
     assert metawright("predict", out, new, "--format", "jsonl") == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert list(first) == ["input", "prediction"]
+    assert metawright("predict", out, new) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split() == ["Row", "Prediction", "Confidence"] and "\t" not in shown[0]
+    place = shown[0].index("Prediction")
+    assert all(line[place:].startswith(("up", "down")) for line in shown[1:])
+    assert all(line.endswith(" %") for line in shown[1:]) and len(shown) == 61
+    new.write_text("a;more\n1,5;x\nsoon;y\n", "utf-8")
+    assert metawright("predict", out, new) == 2
+    error = capsys.readouterr().err
+    assert "new.csv lacks 1 column that the model needs ('b') and has 'a', 'more'" in error
+    assert error.count("\n") == 1
+    assert metawright("predict", out, new, "--fill", "--format", "csv") == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 3 and told.err.splitlines()[-3:] == [
+        f"{new}: Taken as missing in all rows, because they are not there: 'b'.",
+        f"{new}: Columns that the model does not know are ignored: 'more'.",
+        f"{new}: Column 'a' must be numbers: 1 cell such as 'soon' counts as missing.",
+    ]
+
+
+def check_refusals(out: Path, data: Path, capsys: Capture) -> None:
+    """Flags that mean nothing for a table, and verbs on its run that are meant for images."""
+    asked = ("generate", data, "--target", "kind", "--out", out)
+    for flags, sentence in (
+        (("--shots", 3), "--shots is for images, and "),
+        (("--ways", 3, "--queries", 9), "--ways and --queries are for images"),
+        (("--workers", 0), "--workers must be at least 1, but got 0."),
+        (("--max-bytes", "much"), "--max-bytes must be a number such as"),
+        (("--max-latency", "-1us"), "--max-latency must be a number such as 2ms or 40us"),
+    ):
+        assert metawright(*asked, *flags) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1
+    assert metawright("export", out, "--onnx") == 2
+    assert "--onnx is for networks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--target", "--kind", "--group", "--time", "--drop", "--workers",
+                                  "--max-bytes", "--max-latency"])  # fmt: skip
+def test_flags_of_tables_are_refused_for_images(
+    flag: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert metawright("generate", "digits", flag, 1, "--out", tmp_path / "run") == 2
+    assert f"{flag} is for tables, and 'digits' is none: leave it out." in capsys.readouterr().err
+
+
+def test_flags_of_sources_are_refused_for_folders(tmp_path: Path, capsys: Capture) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "drawings" / name).mkdir(parents=True)
+        for index in range(2):
+            Image.new("L", (8, 8)).save(tmp_path / "drawings" / name / f"{index}.png")
+    asked = ("generate", tmp_path / "drawings", "--out", tmp_path / "run")
+    assert metawright(*asked, "--shots", 3) == 2
+    assert "--shots is for a source, and " in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, capsys: Capture) -> None:

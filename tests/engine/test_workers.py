@@ -1,5 +1,6 @@
 """Jobs in children: what they give, how they break, and where they are stopped."""
 
+import os
 import subprocess
 import sys
 import time
@@ -62,6 +63,28 @@ def test_a_broken_job_a_slow_one_and_a_dead_one_are_outcomes_and_the_work_goes_o
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system has no /proc")
+def test_every_library_of_a_child_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    known = "__import__('threadpoolctl').threadpool_info()"
+    with closing(Workers(eval)) as workers:
+        workers.submit("threads", f"(__import__('sklearn.ensemble'), {known})[1]")
+        (told,) = workers.wait()
+    assert len(told.value) >= 2 and {one["num_threads"] for one in told.value} == {1}
+    assert os.environ["OMP_NUM_THREADS"] == "2" and "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_at_the_end_of_the_time_a_child_that_is_still_starting_is_stopped_too() -> None:
+    with closing(Workers(eval)) as workers:
+        began = time.monotonic()
+        workers.submit("late", SLEEP, until=began + 0.05)
+        (late,) = workers.wait()
+        assert late.how == "time" and late.message == "It was stopped at the end of the time."
+        assert time.monotonic() - began < 15, "not the thirty seconds of the job"
+        workers.submit("after", "3 * 3", until=time.monotonic() + 600)
+        assert [outcome.value for outcome in workers.wait()] == [9]
+
+
 def test_memory_is_limited() -> None:
     with closing(Workers(eval, memory=500 * 2**20)) as workers:
         workers.submit("much", HOLD)

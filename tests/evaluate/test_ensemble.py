@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from metawright.errors import InputError
-from metawright.evaluate.ensemble import Ensemble, mixed, select
+from metawright.evaluate.ensemble import Ensemble, select
+from metawright.models.tables.mixture import mixed
 from metawright.rng import stream
 from metawright.tasks.kind import Kind
 

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from metawright.evaluate.temperature import calibrate, calibrated
+from metawright.evaluate.temperature import calibrate
+from metawright.models.tables.mixture import calibrated
 from metawright.rng import stream
 
 

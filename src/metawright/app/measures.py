@@ -13,6 +13,7 @@ NAMES = {
     "parameters": "parameters",
     "flops": "FLOPs an example",
     "latency": "latency an example",
+    "latency_row": "latency a row",
     "bytes": "bytes of weights",
     "energy": "energy an example",
     "seconds": "seconds of training",
@@ -37,6 +38,8 @@ def shown(name: str, value: float) -> str:
         return f"{value:.3g} s"
     if name in ("latency", "latency_batch"):
         return f"{1000 * value:.3g} ms"
+    if name == "latency_row":
+        return f"{1e6 * value:.3g} µs" if value < 1e-3 else f"{1e3 * value:.3g} ms"
     if name == "energy":
         return f"{1000 * value:.3g} mJ"
     if name in ("parameters", "flops", "bytes"):

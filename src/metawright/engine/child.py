@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from metawright.errors import InputError
 
-__all__ = ["begin_child", "no_interrupt", "packed", "unpacked"]
+__all__ = ["begin_child", "no_interrupt", "one_thread_each", "packed", "unpacked"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of malloc.h
 
@@ -48,6 +50,25 @@ def no_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """A child that is started in here has one thread in every library that it loads.
+
+    torch can be told later; NumPy's and scikit-learn's own copies of OpenMP and BLAS read the
+    environment when they are loaded, and no later.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ |= dict.fromkeys(_THREADS, "1")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def packed(value: Any) -> bytes:

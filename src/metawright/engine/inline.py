@@ -36,10 +36,15 @@ class Inline:
         return 0 if self._outcomes else 1
 
     def submit(
-        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
+        self,
+        key: Any,
+        *arguments: Any,
+        seconds: float | None = None,
+        until: float | None = None,
+        **keywords: Any,
     ) -> None:
         """Does the job now."""
-        del seconds  # nobody is there to enforce it
+        del seconds, until  # nobody is there to enforce it
         began = time.monotonic()
         how: How = "done"
         value, message, trace = None, "", ""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metawright.engine.child import no_interrupt
+from metawright.engine.child import no_interrupt, one_thread_each
 from metawright.engine.shared_memory import allocate, place_tasks
 from metawright.engine.task_worker import Board, Done, Failed, Order, work
 from metawright.errors import MetawrightError
@@ -62,7 +62,7 @@ class Link:
         process = context.Process(
             target=work, args=(theirs, data, memory), name=f"tasks-{number}", daemon=True
         )
-        with no_interrupt():
+        with no_interrupt(), one_thread_each():
             process.start()
         theirs.close()
         board = Board.of(learner, memory)

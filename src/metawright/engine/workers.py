@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from metawright.engine.child import begin_child, no_interrupt, packed, unpacked
+from metawright.engine.child import begin_child, no_interrupt, one_thread_each, packed, unpacked
 from metawright.errors import InputError, MetawrightError
 
 __all__ = ["How", "Outcome", "Workers", "in_words"]
@@ -69,6 +69,7 @@ class _Child:
     key: Any = None
     began: float = 0.0
     limit: float | None = None
+    until: float | None = None
 
     def end(self) -> None:
         self.connection.close()
@@ -124,14 +125,21 @@ class Workers:
             self._children.append(self._started())
 
     def submit(
-        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
+        self,
+        key: Any,
+        *arguments: Any,
+        seconds: float | None = None,
+        until: float | None = None,
+        **keywords: Any,
     ) -> None:
         """Gives a free child a job.
 
         Arguments:
             key: names the job in its outcome; not None.
             arguments, keywords: of the function.
-            seconds: after which it is stopped; None: never.
+            seconds: after which it is stopped; None: never. The time that the child takes to start
+                is not counted.
+            until: a moment of `time.monotonic` at which it is stopped, started or not.
         """
         if key is None or not self.free:
             raise ValueError(f"`key` must be given and a child be free, but {self.free} are.")
@@ -139,7 +147,8 @@ class Workers:
         if child is None:
             child = self._started()
             self._children.append(child)
-        child.key, child.limit, child.began = key, seconds, time.monotonic()
+        child.key, child.limit, child.until = key, seconds, until
+        child.began = time.monotonic()
         try:
             child.connection.send_bytes(packed(_Order(arguments, keywords)))
         except (BrokenPipeError, ConnectionResetError):
@@ -201,6 +210,8 @@ class Workers:
         """Which limit the child is beyond, and the sentence that says so."""
         if child.ready and child.limit is not None and _since(child) > child.limit:
             return "time", f"It was stopped at the limit of {child.limit:.3g} s."
+        if child.until is not None and time.monotonic() > child.until:
+            return "time", "It was stopped at the end of the time."
         held = _held(child.process.pid) if self.memory is not None else 0
         if self.memory is not None and held > self.memory:
             most, is_held = self.memory / 2**20, held / 2**20
@@ -233,7 +244,7 @@ class Workers:
         process = context.Process(
             target=_serve, args=(theirs, self._data), name="worker", daemon=True
         )
-        with no_interrupt():
+        with no_interrupt(), one_thread_each():
             process.start()
         theirs.close()
         return _Child(process, ours)

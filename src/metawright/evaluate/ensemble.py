@@ -18,7 +18,7 @@ from metawright.evaluate.folds import folds_of
 from metawright.rng import fork, integer
 from metawright.tasks.kind import Kind
 
-__all__ = ["Ensemble", "mixed", "select"]
+__all__ = ["Ensemble", "select"]
 
 Matrix = NDArray[np.float64]
 
@@ -40,12 +40,6 @@ class Ensemble:
     single: float
     honest: float | None
     honest_single: float | None
-
-
-def mixed(predictions: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
-    """The weighted mean of predictions (rows, outputs)."""
-    used = [(w, p) for w, p in zip(weights, predictions, strict=True) if w > 0]
-    return np.asarray(sum(w * p for w, p in used))
 
 
 def select(

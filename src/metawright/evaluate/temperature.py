@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from metawright.evaluate.folds import folds_of
 from metawright.lazy import load
 
-__all__ = ["Calibration", "calibrate", "calibrated"]
+__all__ = ["Calibration", "calibrate"]
 
 Matrix = NDArray[np.float64]
 
@@ -31,17 +31,6 @@ class Calibration:
     loss: float
     before: float
     honest: float | None
-
-
-def calibrated(probabilities: Matrix, temperature: float) -> Matrix:
-    r"""Probabilities (rows, classes) at a temperature: flatter above 1, sharper below.
-
-    $$q_k = p_k^{1/t} / \sum_j p_j^{1/t}$$
-    """
-    if temperature == 1:
-        return probabilities
-    logits = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
-    return np.asarray(load("scipy.special:softmax")(logits, axis=1))
 
 
 def calibrate(

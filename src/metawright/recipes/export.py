@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from metawright import __version__
-from metawright.errors import MissingExtraError
+from metawright.errors import InputError, MissingExtraError
 from metawright.models import standalone
 from metawright.models.carried import layer_source, without_own_imports
 from metawright.models.saved import FORMAT, SavedModel, load_model, weights_bytes
 from metawright.recipes.inputs import read_run
+from metawright.recipes.tables.export import export_table
 from metawright.store.files import write_bytes, write_json, write_text
 from metawright.tasks.task import Kind
 
@@ -25,16 +26,26 @@ __all__ = ["export_model", "export_saved"]
 _WEIGHTS = "model.safetensors"
 
 
-def export_model(run: Path | str, out: Path | str | None = None, *, onnx: bool = False) -> Path:
+def export_model(
+    run: Path | str,
+    out: Path | str | None = None,
+    *,
+    onnx: bool = False,
+    keep_rows: bool = False,
+) -> Path:
     """Writes the model of a run to a folder of its own, and gives the folder.
 
     `model.safetensors` and `model.json` are the model, `model.py` loads and runs it with torch
     alone, `README.md` says how; with `onnx` there is also `model.onnx`. Files of the same names
-    are replaced, each in one step; whatever else is in the folder stays.
+    are replaced, each in one step; whatever else is in the folder stays. Of a run on a table it is
+    `table.json`, its safetensors file, `predict.py` and what that needs.
 
     Arguments:
         run: folder of a run of `generate`.
         out: the folder to write to (default: `export` in the run's folder).
+        onnx: write `model.onnx` too; not for tables.
+        keep_rows: of a table, whether members that hold rows of it (nearest neighbours, support
+            vectors) are exported too.
 
     Raises:
         InputError: the run has no model, or the folder cannot be written.
@@ -42,6 +53,13 @@ def export_model(run: Path | str, out: Path | str | None = None, *, onnx: bool =
     """
     run = Path(run)
     out = run / "export" if out is None else Path(out)
+    told = read_run(run, model=False)
+    if told.get("kind") == "table":
+        if onnx:
+            raise InputError("ONNX is for networks, and the run is on a table: leave it out.")
+        return export_table(run, out, told, keep_rows=keep_rows)[0]
+    if keep_rows:
+        raise InputError("`keep_rows` is for tables, and the run is on images: leave it out.")
     return export_saved(load_model(run), out, told=read_run(run), onnx=onnx)
 
 

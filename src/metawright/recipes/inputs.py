@@ -47,6 +47,11 @@ def read_run(run: Path, *, model: bool = True) -> dict[str, Any]:
             f"'{run}' is a few-shot run: its learner adapts to tasks of its kind, from Python, by "
             "`metawright.load_fewshot` (docs/fewshot.md)."
         )
+    if model and told.get("kind") == "table" and (run / "table.json").is_file():
+        raise InputError(
+            f"'{run}' is a run on a table: its rows are predicted by `metawright predict RUN "
+            "new.csv`, from Python by `metawright.predict_table`."
+        )
     if model and told.get("kind") == "search" and not (run / "model.json").is_file():
         raise InputError(
             f"The run '{run}' has no network to use: it is not done, its designs are no networks, "

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from metawright.evaluate.tables import table_scores
-from metawright.evaluate.temperature import calibrated
+from metawright.models.tables.mixture import calibrated
 from metawright.recipes.tables.chosen import choose
 from metawright.spaces import Design
 from metawright.store.blobs import Blobs

@@ -9,12 +9,13 @@ import typer
 
 from metawright.app import console
 from metawright.app.age import process_age
+from metawright.app.flags import refuse_flags
 from metawright.app.table_commands import generate_for_table, is_table
 from metawright.engine.budget import Budget, parse_duration
 from metawright.engine.run_folder import check_free
 from metawright.errors import InputError
 from metawright.generators.header import read_header
-from metawright.recipes.search.asked import Limits, usual_workers
+from metawright.recipes.search.asked import Limits, parse_amount, usual_workers
 from metawright.tasks import SOURCES
 
 if TYPE_CHECKING:
@@ -25,8 +26,13 @@ __all__ = ["generate"]
 
 SCOPE = ("digits", "glyphs", "omniglot")
 
+_OF_SOURCES = ("shots", "ways", "queries")
+_OF_IMAGES = _OF_SOURCES
+_OF_TABLES = ("target", "kind", "group", "time", "drop", "workers", "max_bytes", "max_latency")
+
 
 def generate(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -76,23 +82,41 @@ def generate(
     workers: Annotated[
         int | None, typer.Option(help="Of a table: pipelines tried at once (one a core).")
     ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="Of a table: what the model may take on the disk, as 1MB.")
+    ] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option(help="Of a table: time to predict a row (of a thousand) at most, as 50us."),
+    ] = None,
 ) -> None:
     """Make a model for a new task: from a few labelled images, or from a table."""
     if is_table(data):
+        refuse_flags(context, _OF_IMAGES, f"for images, and '{data}' is a table")
         seconds = None if trials is not None else parse_duration(budget)
-        limits = Limits(seconds, trials, workers or usual_workers())
+        if workers is not None and workers < 1:
+            raise InputError(f"--workers must be at least 1, but got {workers}.")
+        limits = Limits(seconds, trials, usual_workers() if workers is None else workers)
+        most = [
+            None if asked is None else parse_amount(asked, flag)
+            for asked, flag in ((max_bytes, "--max-bytes"), (max_latency, "--max-latency"))
+        ]
         check_free(out)
         generate_for_table(
             data, out, limits, target=target, kind=kind, group=group, time=time, drop=drop or (),
-            store=store, bundle=bundle, seed=seed, report=report,
+            store=store, bundle=bundle, seed=seed, report=report, max_bytes=most[0],
+            max_latency=most[1],
         )  # fmt: skip
         return
+    refuse_flags(context, _OF_TABLES, f"for tables, and '{data}' is none")
     limit = Budget(seconds=parse_duration(budget)) if trials is None else _trials_budget(trials)
     _at_least(shots=shots, ways=ways, queries=queries)
     check_free(out)
     if bundle is not None:
         read_header(bundle)
     folder = _folder(data)
+    if folder is not None:
+        refuse_flags(context, _OF_SOURCES, f"for a source, and '{data}' is a folder")
     console.message(f"Loading (budget {budget if trials is None else f'{trials} trials'}) ...")
 
     # torch loads from here on: everything that can be refused at once has been.

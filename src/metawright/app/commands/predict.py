@@ -14,7 +14,8 @@ from rich.text import Text
 
 from metawright.app.console import message, progress
 from metawright.app.plain import plain
-from metawright.app.table_commands import predict_tables
+from metawright.app.table_answers import predict_tables
+from metawright.errors import InputError
 
 if TYPE_CHECKING:
     from metawright.recipes.predict import Predictions
@@ -61,6 +62,8 @@ def predict(
         for note in notes:
             message(plain(note))
         return
+    if fill:
+        raise InputError("--fill is for tables, and the run is of images: leave it out.")
     # What follows loads NumPy or torch: first what can be wrong with the paths, then the model.
     from metawright.recipes.inputs import image_files, read_run
 

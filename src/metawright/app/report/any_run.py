@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metawright.app.report.fewshot.page import write_fewshot_report
 from metawright.app.report.found.page import write_search_report
-from metawright.app.report.tables import write_table_report
+from metawright.app.report.tables.page import write_table_report
 from metawright.app.report.write import write_report
 from metawright.recipes.inputs import read_run
 
@@ -27,7 +27,7 @@ def write_run_report(run: Path | str, *, pictures: bool = True) -> Path:
         read_run(run)
         return write_report(run, pictures=pictures)
     if kind == "table":
-        return write_table_report(run)
+        return write_table_report(run, pictures=pictures)
     if kind == "search":
         return write_search_report(run, pictures=pictures)
     return write_fewshot_report(run)

@@ -166,7 +166,8 @@ class Limits:
 
 
 def parse_amount(text: str, flag: str) -> float:
-    """A number with an optional unit: "100k", "1.5M", "300000"; for a latency "2ms", "40us".
+    """A number with an optional unit: "100k", "1.5M", "300000"; of bytes also "1MB"; for a latency
+    "2ms", "40us".
 
     Raises:
         InputError: the text is no such number.
@@ -178,7 +179,9 @@ def parse_amount(text: str, flag: str) -> float:
     factors, example = _COUNTS, "100k or 1.5M"
     if flag.endswith("latency"):
         factors, example = _TIMES, "2ms or 40us"
-    words = text.strip().lower()
+    words = text.strip().lower().replace("µ", "u")
+    if flag.endswith(("bytes", "memory")):
+        words = words.removesuffix("b")
     number = words.rstrip("kmgus")
     try:
         amount = float(number) * factors[words[len(number) :]]

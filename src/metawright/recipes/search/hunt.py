@@ -5,6 +5,7 @@ control that says whether the strategy was worth it, there at whatever moment a 
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -138,7 +139,8 @@ class Hunt:
 
     def _start(self, runner: Runner, job: Job) -> None:
         key = uuid4().hex[:12]
-        most = min(self.limits.trial_seconds or math.inf, self._left(job))
+        left = self._left(job)
+        most = min(self.limits.trial_seconds or math.inf, left)
         self._out[key] = job
         runner.submit(
             key,
@@ -148,6 +150,8 @@ class Hunt:
             epochs=job.epochs or self.epochs,
             max_seconds=job.seconds,
             seconds=most if math.isfinite(most) else None,
+            # Also a process that is still starting then has no part in the answer any more.
+            until=time.monotonic() + left if math.isfinite(left) else None,
         )
 
     def _answered(self, job: Job) -> bool:

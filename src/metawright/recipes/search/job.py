@@ -44,7 +44,12 @@ class Runner(Protocol):
         ...
 
     def submit(
-        self, key: Any, *arguments: Any, seconds: float | None = None, **keywords: Any
+        self,
+        key: Any,
+        *arguments: Any,
+        seconds: float | None = None,
+        until: float | None = None,
+        **keywords: Any,
     ) -> None:
         """Gives somebody a job."""
         ...

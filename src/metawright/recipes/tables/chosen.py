@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metawright.evaluate.ensemble import mixed, select
+from metawright.evaluate.diagnosis import reliability_steps, residual_cells
+from metawright.evaluate.ensemble import select
 from metawright.evaluate.resampled import resampled_scores
 from metawright.evaluate.tables import table_scores
-from metawright.evaluate.temperature import calibrate, calibrated
+from metawright.evaluate.temperature import calibrate
+from metawright.models.tables.mixture import calibrated, mixed
+from metawright.recipes.tables.limits import excess, nothing_fits, total
 from metawright.rng import integer, stream
 from metawright.store.blobs import Blobs
 from metawright.store.records import Trial
+from metawright.strategies.objectives import Constraint
 from metawright.tasks.tables import TableTask
 from metawright.tasks.task import Kind
 
@@ -37,6 +41,7 @@ class Chosen:
         scores: cross-validated; intervals: 95 %, by name of the score (rows drawn anew).
         confusion: true class by predicted class; empty for numbers.
         baseline: what the same score is for the most frequent class or the mean.
+        held_out: "reliability" of probabilities or "residuals" of numbers, in steps and cells.
     """
 
     trials: tuple[Trial, ...]
@@ -47,23 +52,40 @@ class Chosen:
     intervals: Mapping[str, tuple[float, float]]
     confusion: tuple[tuple[int, ...], ...]
     baseline: Mapping[str, float]
+    held_out: Mapping[str, Any]
 
 
-def choose(task: TableTask, trials: Sequence[Trial], blobs: Blobs, *, seed: int) -> Chosen:
+def choose(
+    task: TableTask,
+    trials: Sequence[Trial],
+    blobs: Blobs,
+    *,
+    seed: int,
+    most: Sequence[Constraint] = (),
+) -> Chosen:
     """The ensemble of the trials (or the best single one) and its worth on held-out rows.
 
     Arguments:
         trials: with the blobs of their held-out predictions; at least one.
+        most: what the model may cost; trials that cost more take no part.
+
+    Raises:
+        InputError: no trial keeps the limits; the sentence names the nearest.
     """
+    allowed = [trial for trial in trials if excess(trial.cost, most) <= 1]
+    if not allowed:
+        raise nothing_fits(trials, most)
     loss = "log_loss" if task.kind is Kind.CLASSIFICATION else "rmse"
-    ranked = sorted(trials, key=lambda trial: trial.scores[loss])[:_CANDIDATES]
+    ranked = sorted(allowed, key=lambda trial: trial.scores[loss])[:_CANDIDATES]
     held = [blobs.get(str(trial.weights))["held_out"].numpy() for trial in ranked]
     found = select(held, task.y, task.kind, stream(seed, "ensemble"))
     order = np.argsort(-np.asarray(found.weights), kind="stable")[:_MEMBERS]
     members = [int(index) for index in order if found.weights[index] > 0.02] or [int(order[0])]
-    shares = np.asarray([found.weights[index] for index in members])
-    weights = tuple(float(share) for share in shares / shares.sum())
-    answers = mixed([held[index] for index in members], weights)
+    kept = _affordable(members, [trial.cost for trial in ranked], most)
+    weights = _shares([found.weights[index] for index in kept])
+    answers = mixed([held[index] for index in kept], weights)
+    if len(kept) < len(members) and _loss(answers, task, loss) > _loss(held[0], task, loss):
+        kept, weights, answers = [0], (1.0,), held[0]
     temperature = 1.0
     if task.kind is Kind.CLASSIFICATION:
         temperature = calibrate(answers, task.y, stream(seed, "temperature")).temperature
@@ -71,7 +93,7 @@ def choose(task: TableTask, trials: Sequence[Trial], blobs: Blobs, *, seed: int)
     known = ~np.isnan(answers).any(1)
     answers, y = answers[known], task.y[known]
     return Chosen(
-        tuple(ranked[index] for index in members),
+        tuple(ranked[index] for index in kept),
         weights,
         temperature,
         _spread(answers, y, task.kind),
@@ -79,7 +101,29 @@ def choose(task: TableTask, trials: Sequence[Trial], blobs: Blobs, *, seed: int)
         _intervals(answers, y, task.kind, seed),
         _confusion(answers, y, task),
         _baseline(y, task),
+        _shown(answers, y, task.kind),
     )
+
+
+def _affordable(
+    members: Sequence[int], costs: Sequence[Mapping[str, float]], most: Sequence[Constraint]
+) -> list[int]:
+    """As many members, the largest share first, as keep the limits together; one always is."""
+    kept: list[int] = []
+    for index in members:
+        if not kept or excess(total([costs[one] for one in (*kept, index)]), most) <= 1:
+            kept.append(index)
+    return kept
+
+
+def _shares(weights: Sequence[float]) -> tuple[float, ...]:
+    shares = np.asarray(weights)
+    return tuple(float(share) for share in shares / shares.sum())
+
+
+def _loss(answers: Matrix, task: TableTask, name: str) -> float:
+    known = ~np.isnan(answers).any(1)
+    return table_scores(answers[known], task.y[known], task.kind)[name]
 
 
 def _spread(answers: Matrix, y: NDArray[Any], kind: Kind) -> tuple[float, float]:
@@ -110,6 +154,13 @@ def _confusion(answers: Matrix, y: NDArray[Any], task: TableTask) -> tuple[tuple
     classes = len(task.classes)
     cells = np.bincount(y * classes + answers.argmax(1), minlength=classes**2)
     return tuple(tuple(map(int, row)) for row in cells.reshape(classes, classes))
+
+
+def _shown(answers: Matrix, y: NDArray[Any], kind: Kind) -> dict[str, Any]:
+    if kind is Kind.REGRESSION:
+        spread = _spread(answers, y, kind)
+        return {"residuals": residual_cells(answers[:, 0], y)._asdict(), "spread": list(spread)}
+    return {"reliability": [step._asdict() for step in reliability_steps(answers, y)]}
 
 
 def _baseline(y: NDArray[Any], task: TableTask) -> dict[str, float]:

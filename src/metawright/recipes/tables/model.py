@@ -16,16 +16,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from metawright.errors import InputError, VersionError
-from metawright.evaluate.ensemble import mixed
-from metawright.evaluate.temperature import calibrated
-from metawright.models.tables import FittedPipeline, State
-from metawright.models.tables.state import joined, part
-from metawright.store.files import clear_errors, read_json, write_bytes, write_json
-from metawright.tasks.tables import Column, Frame
+from metawright.models.tables.fitted import FittedPipeline
+from metawright.models.tables.mixture import calibrated, mixed
+from metawright.models.tables.state import State, joined, part
+from metawright.store.files import clear_errors, json_text, read_json, write_bytes
+from metawright.tasks.kind import Kind
+from metawright.tasks.tables.column import Column
 from metawright.tasks.tables.conform import conform
-from metawright.tasks.task import Kind
+from metawright.tasks.tables.read import Frame
 
-__all__ = ["FILE", "TableModel", "TablePredictions", "load_table_model", "save_table_model"]
+__all__ = ["FILE", "TableModel", "TablePredictions", "load_table_model", "model_files",
+           "save_table_model"]  # fmt: skip
 
 FILE = "table.json"
 _FORMAT = 1
@@ -90,25 +91,41 @@ class TableModel:
         x, notes = conform(
             frame, self.columns, levels=self.levels, known=(self.target,), fill=fill
         )
-        answers = mixed([member.predict(x) for member in self.members], self.weights)
+        answers = self.answers(x)
         if self.kind is Kind.REGRESSION:
             low, high = (answers[:, 0] + side for side in self.spread)
             return TablePredictions((), answers, low, high, notes)
-        sure = calibrated(answers, self.temperature)
-        return TablePredictions(self.classes, sure, None, None, notes)
+        return TablePredictions(self.classes, answers, None, None, notes)
+
+    def answers(self, x: Any) -> Matrix:
+        """Probabilities (rows, classes) or numbers (rows, 1) of rows that are typed already."""
+        answers = mixed([member.predict(x) for member in self.members], self.weights)
+        return answers if self.kind is Kind.REGRESSION else calibrated(answers, self.temperature)
 
 
-def save_table_model(folder: Path, model: TableModel) -> Path:
-    """Makes this the model of `folder`, wholly or not at all; gives the path of its JSON file."""
+def save_table_model(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Makes these files the model of `folder`, wholly or not at all; gives the JSON file."""
+    for name, data in files.items():  # the description comes last: it names the other
+        write_bytes(folder / name, data)
+    for old in folder.glob("table-*.safetensors"):
+        if old.name not in files:
+            old.unlink(missing_ok=True)
+    return folder / FILE
+
+
+def model_files(model: TableModel) -> dict[str, bytes]:
+    """The files that a model consists of, by name: the arrays, then the description.
+
+    Written twice, they may differ by some bytes: scikit-learn's parts carry numbers of their own.
+    """
     parts = {str(number): member.to_state() for number, member in enumerate(model.members)}
     state = joined(parts)
     data = save({name: np.ascontiguousarray(array) for name, array in state.arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
-    weights = folder / f"table-{digest[:16]}.safetensors"
-    write_bytes(weights, data)
+    weights = f"table-{digest[:16]}.safetensors"
     told = {
         "format": _FORMAT,
-        "weights": weights.name,
+        "weights": weights,
         "sha256": digest,
         "shares": list(model.weights),
         "temperature": model.temperature,
@@ -120,11 +137,7 @@ def save_table_model(folder: Path, model: TableModel) -> Path:
         "levels": {name: list(seen) for name, seen in model.levels.items()},
         "members": [state.data[str(number)] for number in range(len(model.members))],
     }
-    write_json(folder / FILE, told)
-    for old in folder.glob("table-*.safetensors"):
-        if old != weights:
-            old.unlink(missing_ok=True)
-    return folder / FILE
+    return {weights: data, FILE: f"{json_text(told)}\n".encode()}
 
 
 def load_table_model(folder: Path | str) -> TableModel:

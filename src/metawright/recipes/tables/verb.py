@@ -10,13 +10,15 @@ from typing import Any
 
 from metawright.engine.budget import parse_duration
 from metawright.errors import InputError
+from metawright.recipes.inputs import read_run
 from metawright.recipes.search.asked import Limits, usual_workers
-from metawright.recipes.tables.model import TableModel
-from metawright.recipes.tables.run import Watch, generate_table
+from metawright.recipes.tables.limits import constraints
+from metawright.recipes.tables.model import TableModel, TablePredictions, load_table_model
+from metawright.recipes.tables.run import Earlier, Watch, generate_table
 from metawright.store.home import home_store
 from metawright.tasks.tables import pose_table, read_table
 
-__all__ = ["GeneratedTable", "generate_from_table"]
+__all__ = ["GeneratedTable", "generate_from_table", "predict_table"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def generate_from_table(
     workers: int | None = None,
     trial_seconds: float | None = None,
     memory: int | None = None,
+    max_bytes: float | None = None,
+    max_latency: float | None = None,
     out: Path | str | None = None,
     store: Path | str | None = None,
     bundle: Path | str | None = None,
@@ -70,6 +74,8 @@ def generate_from_table(
         drop: columns not to be used.
         workers: pipelines tried at once, each in a process with one thread.
         trial_seconds, memory: seconds and bytes that one pipeline may take.
+        max_bytes: what the model may take on the disk.
+        max_latency: seconds that it may take to predict a row, one of a thousand, on one thread.
         out: folder of the run, in which the same call goes on; None keeps nothing.
         store: folder of the experience that the run starts from and adds to; None for
             METAWRIGHT_STORE or else your own, "none" for what comes with the package alone.
@@ -93,13 +99,16 @@ def generate_from_table(
     seconds = parse_duration(budget, name="`budget`") if isinstance(budget, str) else budget
     if seconds is None and trials is None:
         seconds = 60.0
-    count = usual_workers() if workers is None else max(workers, 1)
+    if workers is not None and workers < 1:
+        raise InputError(f"`workers` must be at least 1, but got {workers}.")
+    most = constraints(max_bytes, max_latency)
+    count = usual_workers() if workers is None else workers
     limits = Limits(seconds, trials, count, trial_seconds, memory)
     frame = read_table(data)
     task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
     make = partial(
-        generate_table, task, limits, name=frame.name, seed=seed, store=home_store(store),
-        bundle=None if bundle is None else Path(bundle), watch=watch,
+        generate_table, task, limits, name=frame.name, seed=seed, most=most, watch=watch,
+        earlier=Earlier(home_store(store), None if bundle is None else Path(bundle)),
     )  # fmt: skip
     if out is not None:
         model, record = make(Path(out))
@@ -110,3 +119,22 @@ def generate_from_table(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return GeneratedTable(model, dict(record), None)
+
+
+def predict_table(run: Path | str, data: Any, *, fill: bool = False) -> TablePredictions:
+    """Predictions of a run's model for the rows of a table.
+
+    Arguments:
+        run: folder of a run of `generate_from_table`.
+        data: a file or a frame, as for `generate_from_table`; the target need not be there.
+        fill: take columns that are not there for missing, instead of refusing.
+
+    Raises:
+        InputError: the run has no model of a table, or the rows cannot be used.
+    """
+    run = Path(run)
+    told = read_run(run, model=False)
+    if told.get("kind") != "table" or not (run / "table.json").is_file():
+        read_run(run)
+        raise InputError(f"'{run}' is no run on a table: use `metawright.predict`.")
+    return load_table_model(run).predict(read_table(data), fill=fill)

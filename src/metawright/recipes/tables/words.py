@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from metawright.recipes.tables.chosen import Chosen
     from metawright.tasks.tables import TableTask
 
-__all__ = ["pipeline_words", "why"]
+__all__ = ["looks_at", "pipeline_words", "why"]
+
+_TOP = 3
 
 
 def pipeline_words(design: Design) -> str:
@@ -66,3 +68,28 @@ def why(task: "TableTask", chosen: "Chosen", trials: Sequence[Trial], loss: str)
     if failed:
         lines.append(f"{failed} pipelines failed; their errors are in the store.")
     return lines
+
+
+def looks_at(record: Mapping[str, Any]) -> list[str]:
+    """Which columns the model of a run needs most, in a sentence; none where that is not known.
+
+    Arguments:
+        record: what `run.json` holds.
+
+    Example:
+        >>> worth = {"column": "size", "rise": 0.31, "low": 0.2, "high": 0.4}
+        >>> told = {"of": ["a"], "measure": "r2", "columns": [worth]}
+        >>> looks_at({"best": {"members": ["a"]}, "explained": told})
+        ["It looks most at 'size' (shuffled, R² falls by 0.31)."]
+    """
+    told = record.get("explained") or {}
+    if told.get("of") != record["best"]["members"] or not told.get("columns"):
+        return []
+    sure = [worth for worth in told["columns"] if worth["low"] > 0][:_TOP]
+    if not sure:
+        return ["No single column is surely needed: each can be shuffled without harm."]
+    change = "R² falls by" if told["measure"] == "r2" else "the log loss rises by"
+    names = [f"'{worth['column']}' ({worth['rise']:.2g})" for worth in sure]
+    names[0] = f"'{sure[0]['column']}' (shuffled, {change} {sure[0]['rise']:.2g})"
+    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"It looks most at {joined}."]

@@ -50,6 +50,7 @@ def scatter(
     name: str = "front",
     limits: Mapping[str, float] | None = None,
     joined: bool = True,
+    roles: Mapping[str, tuple[str, Role]] | None = None,
     width: float = 680,
     height: float = 360,
 ) -> Picture | None:
@@ -59,10 +60,11 @@ def scatter(
         goal: the measure upwards, and whether more of it is better.
         limits: the most that measures may be, drawn as lines.
         joined: whether the front is a line.
+        roles: what roles are called, and their colours; None: those of a search.
     """
     if not spots:
         return None
-    limits = limits or {}
+    limits, roles = limits or {}, roles or _ROLES
     known = [limits[key] for key in (x_name,) if key in limits]
     across = scale(x_name, [*(s.x for s in spots), *known], maximise=False, log=True)
     up = Scale(*goal)
@@ -73,9 +75,9 @@ def scatter(
         points = sorted((across.at(s.x), up.at(s.y)) for s in spots if s.front)
         shapes.append(Line(_stairs(frame, points), "ink", 1.5, opacity=0.7))
     for spot in sorted(spots[-_MOST:], key=lambda each: each.front):
-        shapes += _spot(frame, across, up, spot)
-    roles = dict.fromkeys(spot.role for spot in spots)
-    entries = [(*_ROLES.get(role, (role, "muted")), False) for role in roles]
+        shapes += _spot(frame, across, up, spot, roles)
+    told = dict.fromkeys(spot.role for spot in spots)
+    entries = [(*roles.get(role, (role, "muted")), False) for role in told]
     entries += [("front", "ink", True)] * joined
     shapes += legend(_fitting(entries, width))
     title = f"{len(spots)} designs by {up.title} and {across.title}"
@@ -150,11 +152,13 @@ def _stairs(
     return tuple(frame.at(x, min(max(y, frame.y[0]), frame.y[1])) for x, y in corners)
 
 
-def _spot(frame: Frame, across: Scale, up: Scale, spot: Spot) -> list[Shape]:
+def _spot(
+    frame: Frame, across: Scale, up: Scale, spot: Spot, roles: Mapping[str, tuple[str, Role]]
+) -> list[Shape]:
     value = up.at(spot.y)
     held = min(max(value, frame.y[0]), frame.y[1])
     x, y = frame.at(across.at(spot.x), held)
-    _, colour = _ROLES.get(spot.role, (spot.role, "muted"))
+    _, colour = roles.get(spot.role, (spot.role, "muted"))
     strong = spot.front or spot.chosen
     shapes: list[Shape] = []
     if spot.chosen:

@@ -13,6 +13,7 @@ __all__ = ["Scale", "scale"]
 _UNITS = {
     "latency": (1e3, "ms"),
     "latency_batch": (1e3, "ms"),
+    "latency_row": (1e6, "µs"),
     "energy": (1e3, "mJ"),
     "seconds": (1.0, "s"),
 }
