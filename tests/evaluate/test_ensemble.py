@@ -106,6 +106,24 @@ def test_good_partners_are_taken_and_the_gain_is_real() -> None:
     assert chosen.honest == pytest.approx(log_loss(mixed(new, chosen.weights), labels), abs=0.03)
 
 
+def test_what_is_said_of_a_choice_comes_from_rows_that_took_no_part_in_it() -> None:
+    """Models that know nothing look good only where they were chosen."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=60)
+    noise = [0.5 * rng.normal(size=(60, 1)) for _ in range(40)]
+    chosen = select(noise, y, NUMBERS, stream(0), tolerance=1e9)
+    assert chosen.honest is not None and chosen.honest_single is not None
+    assert chosen.honest > 1.1 * chosen.loss and chosen.honest_single > 1.05 * chosen.single
+
+
+def test_drawn_rows_keep_their_targets() -> None:
+    rng = np.random.default_rng(0)
+    y = 10 * rng.normal(size=50)
+    good, poor = (y + spread * rng.normal(size=50) for spread in (0.1, 3.0))
+    chosen = select([poor[:, None], good[:, None]], y, NUMBERS, stream(0), folds=0)
+    assert chosen.weights[1] > 0.9 and chosen.loss < 0.02
+
+
 def test_one_strong_model_among_noise_stays_alone() -> None:
     """Three rows of luck are no reason for company."""
     rng = np.random.default_rng(0)

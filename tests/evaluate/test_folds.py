@@ -36,6 +36,36 @@ def test_the_seed_alone_decides() -> None:
     assert not all(np.array_equal(a.judge, b.judge) for a, b in zip(first, other, strict=True))
 
 
+def test_rows_alike_are_dealt_at_random() -> None:
+    """Neither the order of the file nor the order of numbers says which fold a row is in."""
+    ones = np.zeros(100, dtype=int)
+    for y, classes in ((ones, True), (np.arange(100.0), False)):
+        places = np.empty(100, dtype=int)
+        for number, fold in enumerate(folds_of(y, 5, stream(0), classes=classes)):
+            places[fold.judge] = number
+        assert (places[5:] == places[:-5]).mean() < 0.5
+
+
+def test_more_folds_than_rows_are_as_many_as_rows() -> None:
+    for classes in (True, False):
+        folds = folds_of(np.arange(4) % 2, 10, stream(1), classes=classes)
+        assert [len(f.judge) for f in folds] == [1] * 4
+
+
+def test_no_fold_of_groups_is_empty() -> None:
+    """Groups of one class each cost nothing side by side: they must be apart all the same."""
+    y = np.repeat([0, 1, 2], 4)
+    for seed in range(20):
+        folds = folds_of(y, 3, stream(seed), classes=True, groups=y)
+        assert sorted(len(f.judge) for f in folds) == [4, 4, 4]
+
+
+def test_a_long_first_moment_is_learned_from_and_not_judged() -> None:
+    times = np.r_[np.zeros(80), 1 + np.arange(20)]
+    folds = folds_of(np.zeros(100), 4, stream(0), classes=False, times=times)
+    assert all(len(f.learn) >= 80 and len(f.judge) for f in folds)
+
+
 def test_groups_stay_whole_and_classes_near_even() -> None:
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 40, 400)

@@ -53,6 +53,25 @@ def test_groups_stay_together() -> None:
     assert sum(len(film) for film in films) == 20
 
 
+def test_groups_of_any_size_stay_together_also_in_a_cut() -> None:
+    groups = torch.tensor([0] * 11 + [1] * 7 + [2] * 5 + [3] * 4 + [4] * 2 + [5])
+    whole = set()
+    for seed in range(10):
+        made = divide(table((30, 9), torch.cat([groups, torch.arange(9)])), stream(seed))
+        parts = [made.task.support, made.task.query, made.test]
+        held = [{int(groups[n]) for n in numbers(part) if n < 30} for part in parts]
+        assert sum(map(len, held)) == 6, "each group in one part"
+        cut = divide(table((30, 30), torch.cat([groups, groups])), stream(seed), most=20, test=0.3)
+        some = [cut.task.support, cut.task.query, cut.test]
+        assert sum(len(part.x) for part in some) == 20
+        kinds = [{100 * (n // 30) + int(groups[n % 30]) for n in numbers(part)} for part in some]
+        assert sum(map(len, kinds)) == len(set[int]().union(*kinds))
+        whole |= {tuple(map(len, kinds))}
+    assert len(whole) > 1
+    with pytest.raises(InputError, match="'class 0' has 30 examples in 2 groups, but three are"):
+        divide(table((30, 30), torch.arange(60) % 2), stream(0))
+
+
 def test_a_cut_keeps_the_shares_of_classes() -> None:
     made = divide(table((100, 50)), stream(0), most=30)
     parts = [made.task.support, made.task.query, made.test]

@@ -4,6 +4,7 @@ Few-shot learning splits classes; a single task splits examples. Nothing that a 
 the test part.
 """
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 import torch
@@ -55,9 +56,10 @@ def divide(
         groups = None if table.groups is None else table.groups[start : start + count]
         for part, rows in zip(parts, _class_parts(count, kept, groups, shares, rng), strict=True):
             if not len(rows):
+                held = "" if groups is None else f" in {len(set(groups.tolist()))} groups"
                 raise InputError(
-                    f"Class '{name}' has {count} examples, but three are needed (one each to "
-                    "learn from, to choose by and to judge): add some, or leave the class out."
+                    f"Class '{name}' has {count} examples{held}, but three are needed (one each "
+                    "to learn from, to choose by and to judge): add some, or leave the class out."
                 )
             part.append(start + rows)
     learn, choose, judge = (_batch(table, part) for part in parts)
@@ -121,19 +123,18 @@ def _class_parts(
     count: int, kept: int, groups: Tensor | None, shares: Tensor, rng: torch.Generator
 ) -> list[Tensor]:
     """Row numbers 0 .. count - 1 of each part, `kept` of them; whole groups go to one part."""
-    order = torch.randperm(count, generator=rng)
+    order = torch.randperm(count, generator=rng)[:kept]
     if groups is not None:
         # Groups in the order in which a random example of them comes first.
         seen = dict.fromkeys(groups[order].tolist())
         order = torch.cat([order[groups[order] == group] for group in seen])
-    order = order[:kept]
     ends = [round(kept * float(share)) for share in shares.cumsum(0)]
     # Rounding must not leave a wanted part of a small class empty.
     wanted = [bool(share > 0) for share in shares]
     if kept >= sum(wanted):
         ends = _at_least_one(ends, wanted, kept)
     if groups is not None:
-        ends = [_group_end(groups[order], end) for end in ends]
+        ends = _group_ends(groups[order], ends, wanted)
     return [order[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
@@ -147,11 +148,17 @@ def _at_least_one(ends: list[int], wanted: list[bool], kept: int) -> list[int]:
     return [sum(sizes[: part + 1]) for part in range(len(sizes))]
 
 
-def _group_end(groups: Tensor, end: int) -> int:
-    """The next place from `end` on at which a group begins."""
-    while 0 < end < len(groups) and groups[end] == groups[end - 1]:
-        end += 1
-    return end
+def _group_ends(groups: Tensor, ends: list[int], wanted: list[bool]) -> list[int]:
+    """The next places from `ends` on at which a group begins, a group in each wanted part."""
+    borders = [*(torch.nonzero(groups.diff())[:, 0] + 1).tolist(), len(groups)]
+    found, place = [], -1
+    for part, end in enumerate(ends):
+        if wanted[part]:
+            # Large groups must not leave nothing for the later parts.
+            last = len(borders) - 1 - sum(wanted[part + 1 :])
+            place = min(max(min(bisect_left(borders, end), last), place + 1), len(borders) - 1)
+        found.append(borders[place])
+    return found
 
 
 def _batch(table: ImageClasses, parts: list[Tensor]) -> Batch:

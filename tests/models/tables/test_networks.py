@@ -208,14 +208,42 @@ def test_each_member_leaves_out_a_part_that_judges_it(monkeypatch: pytest.Monkey
     assert batch.shape == (8, training.batch)
 
 
-def test_noise_is_not_learned_for_long() -> None:
+def watched_epochs(monkeypatch: pytest.MonkeyPatch) -> list[list[torch.Tensor]]:
+    """The weights after each step, before training looks at them."""
+    seen: list[list[torch.Tensor]] = []
+    judged = network_estimator._Training.judged
+
+    def watched(self: Any, progress: Any) -> None:
+        seen.append([value.detach().clone() for value in self.params.values()])
+        judged(self, progress)
+
+    monkeypatch.setattr(network_estimator._Training, "judged", watched)
+    return seen
+
+
+def test_what_is_kept_is_the_mean_of_late_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, y, _ = table(240)
+    seen = watched_epochs(monkeypatch)
+    model = made(regression=True, epochs=4, lr=1e-3).fit(features, y)
+    assert len(seen) > 24
+    expected = seen[0]
+    for step, weights in enumerate(seen[1:], 2):
+        pairs = zip(expected, weights, strict=True)
+        expected = [before.lerp(after, max(0.05, 1 / step)) for before, after in pairs]
+    for found, value in zip(model.module.parameters(), expected, strict=True):
+        assert_close(found.detach(), value)
+
+
+def test_noise_is_not_learned_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training ends at the best moment on the rows left out: near the mean, if nothing tells."""
     rng = np.random.default_rng(0)
     features = np.column_stack([rng.normal(size=(120, 8)), rng.integers(0, 3, 120)])
     y = rng.normal(size=120)
     model = NetworkEstimator({**PLAIN, "epochs": 100}, regression=True, seed=0)
     new = np.column_stack([rng.normal(size=(200, 8)), rng.integers(0, 3, 200)])
+    seen = watched_epochs(monkeypatch)
     assert model.fit(features, y).predict(new).var() < 0.15 * y.var()
+    assert len(seen) < 60 * 6, "it did not go on to the last of 100 epochs of 6 steps"
 
 
 def test_too_little_to_learn_from_is_told() -> None:

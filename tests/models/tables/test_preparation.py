@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.preprocessing import QuantileTransformer
 
 from metawright.errors import InputError
@@ -88,6 +89,13 @@ def test_far_numbers_are_drawn_in() -> None:
     assert_array_equal(found[:-1], x[:-1, 0])
 
 
+def test_a_column_of_holes_has_no_features_and_one_of_few_values_is_not_drawn_in() -> None:
+    x = np.column_stack([np.full(40, NAN), np.arange(40) == 7, np.arange(40.0)])
+    numbers = fit_numbers(x, ["holes", "seldom", "a"], scaling="none", clip=3.0)
+    assert numbers.feature_names == ["seldom", "a"]
+    assert_array_equal(numbers.transform(x)[:, 0], x[:, 1])
+
+
 def test_robust_scaling_puts_the_quartiles_where_a_normal_has_them() -> None:
     x = np.random.default_rng(0).lognormal(size=(401, 1))
     found = fit_numbers(x, ["a"], scaling="robust").transform(x)
@@ -145,6 +153,17 @@ def test_no_row_tells_its_own_target() -> None:
     assert len(np.unique(features)) <= 5, "the prior of each fold"
 
 
+def test_the_order_of_rows_tells_nothing_about_targets() -> None:
+    """Every fifth row is another: parts of every fifth row would tell which."""
+    y = (np.arange(200) % 5 == 0).astype(float)
+    _, features = encoded(words(*map(str, range(200))), y, encoding="target")
+    assert abs(np.corrcoef(features[:, 0], y)[0, 1]) < 0.4
+
+
+def test_levels_of_one_frequency_go_by_name() -> None:
+    assert encoded(words("b", "c", "a", "c"))[0].levels == ("c", "a", "b")
+
+
 def test_many_levels_are_not_one_hot() -> None:
     column, _ = encoded(words(*map(str, range(50))))
     assert column.encoding == "target"
@@ -186,6 +205,34 @@ def test_texts_alike_lie_near_each_other() -> None:
     assert text.feature_names[-2:] == ["note letters", "note words"] and found.shape == (3, 5)
     near, far = (np.linalg.norm(found[0, :3] - found[i, :3]) for i in (1, 2))
     assert near < far / 2
+
+
+def test_topics_are_the_singular_directions_of_weighted_n_grams() -> None:
+    texts = ["the red apple apple", "red apples", "a blue whale", "blue whales sing", "grey", ""]
+    options = {"analyzer": "char_wb", "ngram_range": (2, 4), "n_features": 4096}
+    counts = HashingVectorizer(alternate_sign=False, norm=None, **options).transform(texts)
+    dense = counts.toarray()
+    weighed = np.log1p(dense) * (np.log(7 / (1 + (dense > 0).sum(0))) + 1)
+    weighed /= np.maximum(np.linalg.norm(weighed, axis=1, keepdims=True), 1e-12)
+    left, values, _ = np.linalg.svd(weighed, full_matrices=False)
+    expected = left[:, :3] * values[:3]
+    found = fit_text(texts, "note", components=3, seed=0).transform(texts)
+    assert_allclose(np.abs(found[:, :3]), np.abs(expected / expected.std(0)), atol=1e-4)
+    assert_allclose(found[0, 3:], np.log1p([19, 4]))
+
+
+def test_topics_are_fewer_than_rows() -> None:
+    assert fit_text(["a b", "b c", "c d"], "note", components=8, seed=0).directions.shape[0] == 2
+
+
+def test_all_settings_reach_their_parts() -> None:
+    x = table().assign(town=["Ulm" if i < 3 else "Rom" for i in range(30)])
+    x.loc[7, "age"] = 1e6
+    names = fitted(x, rare=4, topics=2).preparation.feature_names
+    assert "town = other" in names and "town = Ulm" not in names
+    assert sum("topic" in name for name in names) == 2
+    age, drawn_in = (fitted(x, scaling="none", clip=clip).features[7, 0] for clip in (None, 3.0))
+    assert age == 1e6 and drawn_in < 200
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "quantile", "none"])
