@@ -4,9 +4,11 @@ A cell is one training with its settings. What it gives is kept as JSON beside i
 that a killed benchmark goes on where it was, and a cell is run again when its settings change.
 """
 
+import argparse
 import json
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +19,10 @@ from typing import Any, cast
 
 import torch
 
-from harness import progress
+from harness import RESULTS, progress
 from metawright.store.files import read_json, write_json
 
-__all__ = ["Cell", "Work", "finished", "run_cells"]
+__all__ = ["Cell", "Work", "figures_of", "finished", "flags_of", "run_cells"]
 
 Tell = Callable[[float], None]
 """Called with the share (0..1) of a cell that is done."""
@@ -45,6 +47,38 @@ class Cell:
     name: str
     settings: Mapping[str, Any]
     minutes: float
+
+
+def flags_of(doc: str | None, *, workers: int = 2) -> argparse.ArgumentParser:
+    """The flags of a benchmark of cells; it may add further ones before it reads them.
+
+    Arguments:
+        doc: of the benchmark; its first line is its help.
+        workers: processes at a time, where nothing is said.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="tiny settings, under a minute")
+    parser.add_argument("--workers", type=int, default=workers, help="processes at a time")
+    parser.add_argument("--only", default="", help="run cells whose names hold this text")
+    parser.add_argument("--finished", action="store_true", help="report what is finished")
+    return parser
+
+
+def figures_of(
+    title: str, name: str, cells: Sequence[Cell], work: Work, flags: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Runs what `flags` (see `flags_of`) ask for; gives the figures of all that is finished.
+
+    Arguments:
+        title: for people; name: of the benchmark, whose cells are kept under it. A quick run
+            keeps nothing.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if flags.quick else RESULTS / ".partial" / name
+        if not flags.finished:
+            chosen = [cell for cell in cells if flags.only in cell.name]
+            run_cells(title, chosen, work, folder, flags.workers)
+        return finished(cells, folder)
 
 
 def finished(cells: Sequence[Cell], folder: Path) -> dict[str, dict[str, Any]]:

@@ -29,9 +29,10 @@ import torch
 
 from harness import RESULTS, Check, data_folder, finish, mean_ci, progress
 from metawright.engine.budget import Budget
+from metawright.evaluate.assessment import assess
+from metawright.evaluate.assessment import finish as finish_design
 from metawright.evaluate.baselines import baselines
-from metawright.evaluate.support import Support, assess
-from metawright.evaluate.support import finish as finish_design
+from metawright.evaluate.support import Support
 from metawright.generators.bundle import Bundle, load_bundle
 from metawright.models.build import module_of
 from metawright.models.shared import shared_params

@@ -8,16 +8,13 @@ never seen. What is finished is kept; a killed run goes on.
     python benchmarks/meta_learning.py --quick                   # under a minute
 """
 
-import argparse
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from cells import Cell, finished, run_cells
-from harness import RESULTS, Check, data_folder, finish, mean_ci
+from cells import Cell, figures_of, flags_of
+from harness import Check, data_folder, finish, mean_ci
 from meta_learning_cells import REGRESSION_STEPS, work
 
 WAVES = ("maml", "first-order-maml", "reptile", "meta-sgd", "cavia", "bayesian-maml", "platipus")
@@ -270,21 +267,12 @@ def checks(found: Mapping[str, Any]) -> Iterator[Check]:
 
 def main() -> int:
     """Reads the flags, runs what is missing, and hands the record to the harness."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="tiny settings, under a minute")
+    parser = flags_of(__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="CPU-minutes a cell at most")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each cell")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time")
-    parser.add_argument("--only", default="", help="train cells whose names hold this text")
-    parser.add_argument("--finished", action="store_true", help="report what is finished")
     flags = parser.parse_args()
     cells = cells_of(0.002 if flags.quick else flags.minutes, flags.seeds, quick=flags.quick)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) if flags.quick else RESULTS / ".partial" / "meta_learning"
-        if not flags.finished:
-            chosen = [cell for cell in cells if flags.only in cell.name]
-            run_cells("Meta-learning", chosen, work, folder, flags.workers)
-        found = finished(cells, folder)
+    found = figures_of("Meta-learning", "meta_learning", cells, work, flags)
     result = {
         "title": "Meta-learners by gradients",
         "about": ABOUT,

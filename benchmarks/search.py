@@ -7,18 +7,15 @@ Every cell is some repeats of one strategy on one table; what is finished is kep
     python benchmarks/search.py --quick          # under a minute
 """
 
-import argparse
 import importlib.util
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from cells import Cell, finished, run_cells
-from harness import RESULTS, Check, data_folder, finish, mean_ci
+from cells import Cell, figures_of, flags_of
+from harness import Check, data_folder, finish, mean_ci
 from metawright.strategies import STRATEGIES
 from search_cells import FAMILIES, work
 
@@ -242,22 +239,12 @@ def checks(found: Mapping[str, Any]) -> Iterator[Check]:
 
 def main() -> int:
     """Reads the flags, runs what is missing, and hands the record to the harness."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="tiny settings, under a minute")
-    parser.add_argument("--workers", type=int, default=1, help="processes at a time")
-    parser.add_argument("--only", default="", help="run cells whose names hold this text")
-    parser.add_argument("--finished", action="store_true", help="report what is finished")
-    flags = parser.parse_args()
+    flags = flags_of(__doc__, workers=1).parse_args()
     folder = data_folder("nas")
     if folder is not None:
         os.environ["METAWRIGHT_DATA"] = str(folder.parent)
     cells: Sequence[Cell] = cells_of(quick=flags.quick)
-    with tempfile.TemporaryDirectory() as scratch:
-        kept = Path(scratch) if flags.quick else RESULTS / ".partial" / "search"
-        if not flags.finished:
-            chosen = [cell for cell in cells if flags.only in cell.name]
-            run_cells("Search", chosen, work, kept, flags.workers)
-        found = finished(cells, kept)
+    found = figures_of("Search", "search", cells, work, flags)
     result = {
         "title": "Search strategies on tables",
         "about": ABOUT,

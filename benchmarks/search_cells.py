@@ -82,8 +82,7 @@ def _column(found: Table) -> Any:
 
 
 def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: Any) -> list[float]:
-    if method == "predictor":
-        options = _knowledge(found) | options
+    options = _knowledge(found) | options if method == "predictor" else options
     search = load(STRATEGIES[method])(found.space, rng=stream(repeat, "search"), **options)
     values = []
     for number in range(most):

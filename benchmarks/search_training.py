@@ -6,12 +6,10 @@ Every method gets the same data, space, evaluator and CPU time; a killed run goe
     python benchmarks/search_training.py --quick    # under a minute
 """
 
-import argparse
 import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import Any
 import optuna
 import torch
 
-from cells import Cell, Tell, finished, run_cells
-from harness import RESULTS, Check, data_folder, finish
+from cells import Cell, Tell, figures_of, flags_of
+from harness import Check, data_folder, finish
 from metawright.errors import MetawrightError
 from metawright.evaluate.scores import scores_of
 from metawright.evaluate.supervised import Supervised
@@ -240,22 +238,12 @@ def checks(found: Mapping[str, Any]) -> Iterator[Check]:
 
 def main() -> int:
     """Reads the flags, runs what is missing, and hands the record to the harness."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="tiny settings, under a minute")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time")
-    parser.add_argument("--only", default="", help="run cells whose names hold this text")
-    parser.add_argument("--finished", action="store_true", help="report what is finished")
-    flags = parser.parse_args()
+    flags = flags_of(__doc__).parse_args()
     folder = data_folder("mnist")
     if folder is not None:
         os.environ["METAWRIGHT_DATA"] = str(folder.parent)
     cells = cells_of(quick=flags.quick)
-    with tempfile.TemporaryDirectory() as scratch:
-        kept = Path(scratch) if flags.quick else RESULTS / ".partial" / "search_training"
-        if not flags.finished:
-            chosen = [cell for cell in cells if flags.only in cell.name]
-            run_cells("Search by training", chosen, work, kept, flags.workers)
-        found = finished(cells, kept)
+    found = figures_of("Search by training", "search_training", cells, work, flags)
     result = {
         "title": "Search by real training",
         "about": ABOUT,

@@ -13,7 +13,8 @@ from sklearn.svm import SVC
 from metawright.evaluate.baselines import BASELINES, baselines
 from metawright.rng import stream
 from metawright.tasks import Digits, Sinusoid
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode
+from metawright.tasks.classes import ImageClasses
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 
 

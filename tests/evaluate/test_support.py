@@ -8,16 +8,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from metawright.evaluate import support as support_module
-from metawright.evaluate.support import (
-    ADAPTATION_IMAGES,
-    ANCHORS,
-    COPIES,
-    JUDGED_COPIES,
-    Support,
-    assess,
-    finish,
-)
+from metawright.evaluate import assessment as assessment_module
+from metawright.evaluate.assessment import ADAPTATION_IMAGES, assess, finish
+from metawright.evaluate.support import ANCHORS, COPIES, JUDGED_COPIES, Support
 from metawright.generators.bundle import Bundle
 from metawright.models.build import fit_head, module_of
 from metawright.models.layers import PixelFeatures
@@ -232,7 +225,7 @@ def test_a_step_of_descent_sees_every_class_alike(
         seen.append(torch.bincount(batch.labels, minlength=ways))
         return params
 
-    monkeypatch.setattr(support_module, "descend", watched)
+    monkeypatch.setattr(assessment_module, "descend", watched)
     support = support_of(tiny_bundle, [shots] * ways)
     finish(design("network", adaptation=DESCENT, copies=copies), support, 1.0)
     assert int(seen[0].sum()) == min(ADAPTATION_IMAGES, ways * shots * (1 + copies))

@@ -15,7 +15,8 @@ from metawright.errors import InputError, VersionError
 from metawright.generators.bundle import Bundle, load_bundle, save_bundle, shipped
 from metawright.generators.header import check_place, read_header
 from metawright.generators.profile import PROFILE
-from metawright.models.layers import Prepare, assemble
+from metawright.models.layers import assemble
+from metawright.models.prepare import Prepare
 from metawright.models.shared import largest_network, sub_params
 from metawright.rng import stream
 from metawright.spaces import contains

@@ -30,10 +30,10 @@ from metawright.models.layers import (
     LinearHead,
     Norm,
     PixelFeatures,
-    Prepare,
     PrototypeHead,
     assemble,
 )
+from metawright.models.prepare import Prepare
 from metawright.models.sequences import SEQUENCES
 from metawright.params import Params
 from metawright.rng import stream

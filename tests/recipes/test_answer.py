@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from metawright.errors import MetawrightError
-from metawright.evaluate.support import Support, assess
+from metawright.evaluate.assessment import assess
+from metawright.evaluate.support import Support
 from metawright.generators.bundle import Bundle
 from metawright.models.build import module_of
 from metawright.recipes.answer import MEMBERS, Answer, Search

@@ -8,7 +8,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from metawright.evaluate.support import Support, assess, finish
+from metawright.evaluate.assessment import assess, finish
+from metawright.evaluate.support import Support
 from metawright.generators.bundle import Bundle
 from metawright.generators.proposal import Experience, fit_proposal_model
 from metawright.models.build import module_of

@@ -19,7 +19,7 @@ import torch
 from metawright.engine.budget import Budget
 from metawright.engine.lock import FolderLock
 from metawright.errors import BusyError, InputError, MetawrightError
-from metawright.evaluate.support import assess
+from metawright.evaluate.assessment import assess
 from metawright.generators.bundle import Bundle
 from metawright.models.saved import load_model
 from metawright.recipes import answer as answers

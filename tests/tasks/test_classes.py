@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode, split_classes
+from metawright.tasks.classes import ImageClasses, split_classes
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.task import Split
 
 COUNTS = (3, 7, 4, 5)

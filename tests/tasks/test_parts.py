@@ -5,7 +5,8 @@ import torch
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode
+from metawright.tasks.classes import ImageClasses
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.parts import Parts, assign_classes, in_thirds, without_small
 from metawright.tasks.task import Split
 

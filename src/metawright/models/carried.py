@@ -3,11 +3,11 @@
 from pathlib import Path
 from types import ModuleType
 
-from metawright.models import adversarial, blocks, layers, sequences
+from metawright.models import adversarial, blocks, layers, prepare, sequences, tokens
 
 __all__ = ["layer_source", "without_own_imports"]
 
-_FILES = (blocks, sequences, adversarial, layers)
+_FILES = (blocks, tokens, sequences, adversarial, prepare, layers)
 """Each after those that it imports."""
 
 

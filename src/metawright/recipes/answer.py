@@ -10,15 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metawright.errors import MetawrightError
+from metawright.evaluate.assessment import ADAPTATION_IMAGES, Assessment, assess, finish
 from metawright.evaluate.cost import network_cost
-from metawright.evaluate.support import (
-    ADAPTATION_IMAGES,
-    JUDGED_COPIES,
-    Assessment,
-    Support,
-    assess,
-    finish,
-)
+from metawright.evaluate.support import JUDGED_COPIES, Support
 from metawright.generators.bundle import Bundle
 from metawright.generators.guided import GuidedEvolution
 from metawright.generators.proposal import evidence_share

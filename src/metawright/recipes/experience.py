@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metawright.evaluate.support import Support, assess, finish
+from metawright.evaluate.assessment import assess, finish
+from metawright.evaluate.support import Support
 from metawright.generators.profile import profile, reference_network
 from metawright.generators.proposal import Experience, ProposalModel
 from metawright.models.build import Blueprint, module_of

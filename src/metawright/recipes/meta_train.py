@@ -20,7 +20,7 @@ from metawright.generators.bundle import Bundle, load_bundle, save_bundle
 from metawright.generators.header import check_place
 from metawright.generators.proposal import fit_proposal_model
 from metawright.learners.weight_sharing import WeightSharing
-from metawright.models.layers import Prepare
+from metawright.models.prepare import Prepare
 from metawright.models.shared import largest_network, shared_params
 from metawright.recipes.experience import ExperienceRecipe, elites, gather, read_experience
 from metawright.rng import stream

@@ -9,9 +9,10 @@ from metawright.lazy import attributes
 
 if TYPE_CHECKING:
     from metawright.tasks.ambiguous import AmbiguousShapes, OpenTask, SinusoidOrLine
-    from metawright.tasks.classes import Episode, ImageClasses, draw_episode, split_classes
+    from metawright.tasks.classes import ImageClasses, split_classes
     from metawright.tasks.digits import Digits
     from metawright.tasks.distort import Distortion
+    from metawright.tasks.episode import Episode, draw_episode
     from metawright.tasks.glyphs import Glyphs
     from metawright.tasks.images import ImageFolder
     from metawright.tasks.imbalance import META_DATASET, Imbalance
@@ -79,9 +80,8 @@ SOURCES = {
 
 __getattr__ = attributes(
     __name__,
-    dict.fromkeys(
-        ("Episode", "ImageClasses", "draw_episode", "split_classes"), "metawright.tasks.classes"
-    )
+    dict.fromkeys(("ImageClasses", "split_classes"), "metawright.tasks.classes")
+    | dict.fromkeys(("Episode", "draw_episode"), "metawright.tasks.episode")
     | dict.fromkeys(
         ("Batch", "Kind", "Split", "Task", "TaskSource", "TaskSpec"), "metawright.tasks.task"
     )

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import Episode, split_classes
+from metawright.tasks.classes import split_classes
+from metawright.tasks.episode import Episode
 from metawright.tasks.imbalance import Imbalance, Shots
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.lazy import load
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode
+from metawright.tasks.classes import ImageClasses
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 

@@ -16,8 +16,9 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from metawright.rng import stream
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode, split_classes
+from metawright.tasks.classes import ImageClasses, split_classes
 from metawright.tasks.distort import Distortion
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 

@@ -8,13 +8,8 @@ import torch
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import (
-    Distort,
-    Episode,
-    ImageClasses,
-    draw_episode,
-    split_classes,
-)
+from metawright.tasks.classes import ImageClasses, split_classes
+from metawright.tasks.episode import Distort, Episode, draw_episode
 from metawright.tasks.folder import ClassFolder, native_size, read_image, scan_classes
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Batch, Kind, Split, Task, TaskSpec

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from metawright.tasks.classes import Distort, Episode, ImageClasses, draw_episode
+from metawright.tasks.classes import ImageClasses
 from metawright.tasks.data_folder import data_file, read_arrays
+from metawright.tasks.episode import Distort, Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.parts import Parts, assign_classes, in_thirds
 from metawright.tasks.resize import check_form, resized

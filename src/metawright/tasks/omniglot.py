@@ -22,7 +22,8 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import Distort, Episode, ImageClasses, draw_episode
+from metawright.tasks.classes import ImageClasses
+from metawright.tasks.episode import Distort, Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.task import Split, Task
 

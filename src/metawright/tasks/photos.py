@@ -12,14 +12,9 @@ from PIL import Image, UnidentifiedImageError
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import (
-    Distort,
-    Episode,
-    ImageClasses,
-    draw_episode,
-    split_classes,
-)
+from metawright.tasks.classes import ImageClasses, split_classes
 from metawright.tasks.data_folder import data_file, read_arrays
+from metawright.tasks.episode import Distort, Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.parts import Parts, assign_classes, in_thirds, without_small
 from metawright.tasks.resize import check_form, resized

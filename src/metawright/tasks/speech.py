@@ -10,14 +10,9 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import (
-    Distort,
-    Episode,
-    ImageClasses,
-    draw_episode,
-    split_classes,
-)
+from metawright.tasks.classes import ImageClasses, split_classes
 from metawright.tasks.data_folder import data_file, read_arrays
+from metawright.tasks.episode import Distort, Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.parts import Parts, assign_classes, in_thirds
 from metawright.tasks.spectrogram import BANDS, log_mel

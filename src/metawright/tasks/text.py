@@ -12,8 +12,9 @@ from torch import Tensor
 
 from metawright.errors import InputError
 from metawright.rng import stream
-from metawright.tasks.classes import Episode, ImageClasses, draw_episode, split_classes
+from metawright.tasks.classes import ImageClasses, split_classes
 from metawright.tasks.data_folder import data_file
+from metawright.tasks.episode import Episode, draw_episode
 from metawright.tasks.imbalance import Shots
 from metawright.tasks.parts import Parts, assign_classes
 from metawright.tasks.task import Split, Task

@@ -20,7 +20,7 @@ from metawright.errors import InputError, MetawrightError
 from metawright.params import global_norm
 from metawright.training import checkpoint as checkpoints
 from metawright.training.checkpoint import Checkpoint
-from metawright.training.schedule import SCHEDULES, Schedule, with_warmup
+from metawright.training.schedule import Schedule, schedule_of, with_warmup
 from metawright.training.trainable import Step, Trainable
 
 __all__ = ["History", "Optimiser", "Progress", "fit"]
@@ -112,7 +112,7 @@ def fit(
             raise ValueError(f"`{name} > 0` must hold, but got {value}.")
     if checkpoint_every <= 0:
         raise ValueError(f"`checkpoint_every > 0` must hold, but got {checkpoint_every}.")
-    factor = with_warmup(_schedule(schedule, steps), warmup)
+    factor = with_warmup(schedule_of(schedule, steps), warmup)
     stepper = _optimiser(trainable, optimiser, lr, momentum, weight_decay)
     settings = {
         "optimiser": optimiser,
@@ -254,14 +254,6 @@ def _buffers(trainable: Trainable) -> dict[str, Tensor]:
 
 def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _schedule(schedule: str | Schedule, steps: int) -> Schedule:
-    if not isinstance(schedule, str):
-        return schedule
-    if schedule not in SCHEDULES:
-        raise ValueError(f"`schedule` must be one of {sorted(SCHEDULES)}, but got {schedule!r}.")
-    return SCHEDULES[schedule](steps)
 
 
 def _optimiser(

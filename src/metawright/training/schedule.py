@@ -3,7 +3,16 @@
 import math
 from collections.abc import Callable, Mapping
 
-__all__ = ["SCHEDULES", "Schedule", "constant", "cosine", "halving", "linear", "with_warmup"]
+__all__ = [
+    "SCHEDULES",
+    "Schedule",
+    "constant",
+    "cosine",
+    "halving",
+    "linear",
+    "schedule_of",
+    "with_warmup",
+]
 
 Schedule = Callable[[int], float]
 """From the step (0, 1, ...) to the factor on the learning rate."""
@@ -51,3 +60,16 @@ SCHEDULES: Mapping[str, Callable[[int], Schedule]] = {
     "halving": halving,
     "linear": linear,
 }
+
+
+def schedule_of(schedule: str | Schedule, steps: int) -> Schedule:
+    """The schedule of that name for so many steps; a schedule as it is.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if not isinstance(schedule, str):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise ValueError(f"`schedule` must be one of {sorted(SCHEDULES)}, but got {schedule!r}.")
+    return SCHEDULES[schedule](steps)

@@ -21,8 +21,9 @@ from metawright.recipes.fewshot.folders import class_count, held_share
 from metawright.recipes.fewshot.settings import Settings
 from metawright.rng import stream
 from metawright.tasks import SOURCES
-from metawright.tasks.classes import Episode, ImageClasses
+from metawright.tasks.classes import ImageClasses
 from metawright.tasks.contents import source_of
+from metawright.tasks.episode import Episode
 from metawright.tasks.mixture import Mixture
 from metawright.tasks.task import Kind, Split, TaskSource, TaskSpec
 
