@@ -1,6 +1,7 @@
 """The report of a model of a table: how good it is, why this one, what was tried and read."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from metawright import __version__
@@ -162,11 +163,28 @@ def _made(facts: TableFacts) -> str:
         "target": told["check"]["target"],
         "kind": told["check"]["kind"],
         "seed": told["seed"],
-        "temperature of probabilities": number(told.get("temperature")),
+        **({"temperature of probabilities": number(told["temperature"])} if facts.classes else {}),
+        **_kept(told.get("cost") or {}, told.get("limits") or {}),
         "made on": told["created"],
         "made by": f"metawright {told['metawright']}",
     }
     return section("How it was made", definitions(rows))
+
+
+def _kept(cost: Mapping[str, float], limits: Mapping[str, float]) -> dict[str, str]:
+    """What the model costs beside what was allowed."""
+    shown_as = {"bytes": size_shown, "latency": _row_shown}
+    rows = {
+        {"bytes": "on disk", "latency": "a row of a thousand"}[name]: show(cost[name])
+        + (f" of {show(limits[name])} allowed" if name in limits else "")
+        for name, show in shown_as.items()
+        if name in cost
+    }
+    return rows | ({"a single row": _row_shown(cost["latency_single"])} if cost else {})
+
+
+def _row_shown(seconds: float) -> str:
+    return shown("latency_row", seconds)
 
 
 def _use(facts: TableFacts) -> str:
