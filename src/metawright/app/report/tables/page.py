@@ -10,7 +10,6 @@ from metawright.app.report.charts import Interval, intervals
 from metawright.app.report.drawing import Picture
 from metawright.app.report.html import definitions, items, page, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
-from metawright.app.report.png import png
 from metawright.app.report.style import style_sheet
 from metawright.app.report.tables.answers import (
     answer_pictures,
@@ -29,6 +28,7 @@ from metawright.app.report.tables.tried import front_pictures, front_section, tr
 from metawright.app.report.words import number, seconds
 from metawright.app.report.write import PICTURES, REPORT
 from metawright.app.table_check import check_lines
+from metawright.lazy import load
 from metawright.store.files import write_bytes, write_text
 
 __all__ = ["write_table_report"]
@@ -65,6 +65,8 @@ def write_table_report(run: Path | str, *, pictures: bool = True) -> Path:
     name = f"{facts.told['data']['name']} – metawright report"
     write_text(path, page(name, style_sheet(), body))
     if pictures:
+        # matplotlib takes as long to load as all the rest of the page.
+        png = load("metawright.app.report.png:png")
         for picture in (_intervals(facts, WIDTHS[0]), *answer_pictures(facts),
                         *front_pictures(facts)):  # fmt: skip
             write_bytes(run / PICTURES / f"{picture.name}.png", png(picture))
