@@ -12,19 +12,16 @@ own, whose Python is named by --peers (or METAWRIGHT_PEERS):
     python benchmarks/tables.py --quick                       # under a minute
 """
 
-import argparse
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cells import Cell, finished, run_cells
-from harness import RESULTS, Check, data_folder, finish, mean_ci
+from cells import Cell, figures_of, flags_of
+from harness import Check, data_folder, finish, mean_ci
 from metawright.tasks.kind import Kind
 from table_orders import ORDERS
 from tables_cells import AT, FOLDS, PICKS, work
@@ -113,7 +110,7 @@ class Round:
                     for name, seconds in contenders
                 ]  # fmt: skip
                 known = [one for one in row if one is not None]
-                if len(known) == len(row):
+                if row and len(known) == len(row):
                     for name, one in zip(self.contenders, known, strict=True):
                         self.failed[name] += "error" in one
                     self.figures.append((table, known))
@@ -330,15 +327,11 @@ def _mean(picks: Mapping[str, Any], name: str, what: str | int) -> float:
 
 def main() -> int:
     """Reads the flags, runs what is missing, and hands the record to the harness."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="two tables, under a minute")
+    parser = flags_of(__doc__, workers=1)
     parser.add_argument("--tables", type=int, default=len(TABLES), help="first of the list")
     parser.add_argument("--folds", type=int, default=FOLDS, help="first of the five")
     parser.add_argument("--peers", default=os.environ.get("METAWRIGHT_PEERS", ""),
                         help="Python of an environment with the peers")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=1, help="processes at a time")
-    parser.add_argument("--only", default="", help="run cells whose names hold this text")
-    parser.add_argument("--finished", action="store_true", help="report what is finished")
     flags = parser.parse_args()
     folder = data_folder("tabular_keel")
     if folder is None:
@@ -348,12 +341,7 @@ def main() -> int:
     tables = ("wdbc", "tae") if flags.quick else TABLES[: flags.tables]
     folds = 1 if flags.quick else flags.folds
     cells = cells_of(tables, folds, flags.peers, quick=flags.quick)
-    with tempfile.TemporaryDirectory() as scratch:
-        kept = Path(scratch) if flags.quick else RESULTS / ".partial" / "tables"
-        if not flags.finished:
-            chosen = [cell for cell in cells if flags.only in cell.name]
-            run_cells("Tables", chosen, work, kept, flags.workers)
-        found = finished(cells, kept)
+    found = figures_of("Tables", "tables", cells, work, flags)
     made = rounds(found, tables, folds)
     result = {
         "title": "Tables",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from metawright.app.cli import build, run
 from metawright.app.commands import COMMANDS
-from metawright.app.table_commands import is_table
+from metawright.tasks.tables.files import is_table
 
 Capture = pytest.CaptureFixture[str]
 

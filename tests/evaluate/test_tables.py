@@ -1,6 +1,7 @@
 """Pipelines judged on the folds of tables: figures from elsewhere, and what is promised."""
 
 import json
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from metawright.errors import InputError, MetawrightError
-from metawright.evaluate.tables import TableEvaluator, fit_final, table_scores
+from metawright.evaluate.tables import TableEvaluator, fit_final, rows_latency, table_scores
 from metawright.models.tables import FittedPipeline, State
 from metawright.rng import stream
 from metawright.spaces import Design, Either, contains
@@ -267,3 +268,32 @@ def test_first_guesses_are_in_the_space_without_extras(kind: str) -> None:
 def test_scores_of_one_class_leave_out_the_curve() -> None:
     p = np.array([[0.9, 0.1], [0.8, 0.2]])
     assert "auc" not in table_scores(p, np.array([0, 0]), Kind.CLASSIFICATION)
+
+
+def test_the_latency_of_a_row_is_the_least_that_was_seen() -> None:
+    spent = iter([0.02, 0.3, 0.01])
+    seen = []
+
+    def predict(x: pd.DataFrame) -> None:
+        seen.append(len(x))
+        time.sleep(next(spent))
+
+    rows = pd.DataFrame({"a": range(7)})
+    assert 1e-5 <= rows_latency(predict, rows) < 2e-5, "0.01 s for a thousand rows"
+    assert seen == [1000, 1000, 1000], "few rows are taken again"
+    spent = iter([1.1, 0.0])
+    rows_latency(predict, rows, rows=5)
+    assert seen[3:] == [5], "after a second none is begun any more"
+
+
+def test_what_is_weighed_is_what_is_kept() -> None:
+    task = posed(load_wine)
+    design = first_designs("classification")[0]
+    plain, weighed = (
+        TableEvaluator(task, folds=2, weigh=weigh)(design) for weigh in (False, True)
+    )
+    assert plain.cost["bytes"] == 8 * plain.cost["parameters"]
+    state = TableEvaluator(task, folds=2).fitted(design, 1).to_state()
+    arrays = sum(array.nbytes for array in state.arrays.values())
+    assert weighed.cost["bytes"] == pytest.approx(arrays + len(json.dumps(state.data)), abs=200)
+    assert weighed.cost["bytes"] > plain.cost["bytes"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -48,6 +49,8 @@ def test_arrays_and_tasks_stay_in_memory() -> None:
     ("data", "options", "sentence"),
     [
         ("no/such", {}, "There is no folder"),
+        ("no/such.csv", {}, "A table is for `metawright.generate_from_table`, with the name of"),
+        (pd.DataFrame({"a": [1]}), {}, "A table is for `metawright.generate_from_table`"),
         (7, {}, "but got int"),
         ("digits", {"trials": 0}, "at least 1"),
         ("digits", {"budget": "0s"}, "more than zero"),

@@ -13,15 +13,9 @@ from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits
 from metawright.recipes.tables.words import looks_at
 from metawright.store.home import home_store
-from metawright.tasks.tables.files import ENDINGS, table_file
+from metawright.tasks.tables.files import table_file
 
-__all__ = ["generate_for_table", "is_table"]
-
-
-def is_table(data: str) -> bool:
-    """Whether data names a file that is read as a table."""
-    name = data.lower().removesuffix(".gz")
-    return name.endswith(ENDINGS) and not Path(data).is_dir()
+__all__ = ["generate_for_table"]
 
 
 def generate_for_table(

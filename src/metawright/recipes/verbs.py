@@ -8,6 +8,7 @@ from metawright.errors import InputError
 from metawright.generators.bundle import Bundle, load_bundle
 from metawright.recipes.data import GENERATED, array_task, folder_task, source_task
 from metawright.recipes.generate import Generated, Watch, generate_model, generate_run
+from metawright.tasks.tables.files import is_table
 from metawright.tasks.task import Task
 
 __all__ = ["generate"]
@@ -85,6 +86,11 @@ def _task(
         return array_task(*data), "arrays", ()
     if isinstance(data, str) and data in GENERATED and not Path(data).is_dir():
         return source_task(data, ways=ways, shots=shots, queries=queries, seed=seed), data, ()
+    if type(data).__name__ == "DataFrame" or (isinstance(data, str | Path) and is_table(data)):
+        raise InputError(
+            "A table is for `metawright.generate_from_table`, with the name of the column to be "
+            "predicted."
+        )
     if not isinstance(data, str | Path):
         raise InputError(
             "`data` must be a folder, the name of a source, a pair (images, labels) or a Task, "

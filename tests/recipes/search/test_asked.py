@@ -63,6 +63,8 @@ def test_amounts_have_units() -> None:
     assert {text: parse_amount(text, "--max-latency") for text in times} == pytest.approx(times)
     with pytest.raises(InputError, match=r"--max-latency must be a number such as 2ms"):
         parse_amount("2m", "--max-latency")
+    assert parse_amount("1MB", "--max-bytes") == 1e6 == parse_amount("1000 kb", "--max-bytes")
+    assert parse_amount("50µs", "--max-latency") == pytest.approx(5e-5)
     for wrong in ("many", "", "5q", "k", "inf", "nan", "-5", "2ms"):
         with pytest.raises(InputError, match=r"--max-params must be a number such as 100k"):
             parse_amount(wrong, "--max-params")

@@ -10,13 +10,14 @@ import typer
 from metawright.app import console
 from metawright.app.age import process_age
 from metawright.app.flags import refuse_flags
-from metawright.app.table_commands import generate_for_table, is_table
+from metawright.app.table_commands import generate_for_table
 from metawright.engine.budget import Budget, parse_duration
 from metawright.engine.run_folder import check_free
 from metawright.errors import InputError
 from metawright.generators.header import read_header
 from metawright.recipes.search.asked import Limits, parse_amount, usual_workers
 from metawright.tasks import SOURCES
+from metawright.tasks.tables.files import is_table
 
 if TYPE_CHECKING:
     from metawright.recipes.generate import Generated

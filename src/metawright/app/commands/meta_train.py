@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metawright.app import console
-from metawright.app.table_commands import is_table
 from metawright.errors import InputError
 from metawright.generators.header import check_place
-from metawright.tasks.tables.files import table_file
+from metawright.tasks.tables.files import is_table, table_file
 
 if TYPE_CHECKING:
     from metawright.training.fit import Progress

@@ -5,7 +5,7 @@ from pathlib import Path
 from metawright.app.report.facts import read_facts
 from metawright.app.report.page import report_page
 from metawright.app.report.pictures import all_pictures
-from metawright.app.report.png import png
+from metawright.lazy import load
 from metawright.store.files import write_bytes, write_text
 
 __all__ = ["PICTURES", "REPORT", "write_report"]
@@ -31,6 +31,7 @@ def write_report(run: Path, *, pictures: bool = True) -> Path:
     path = run / REPORT
     write_text(path, report_page(facts))
     if pictures:
+        png = load("metawright.app.report.png:png")  # matplotlib, which takes long to load
         for picture in all_pictures(facts):
             write_bytes(run / PICTURES / f"{picture.name}.png", png(picture))
     return path

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import metawright
 from metawright import __version__
 from metawright.errors import InputError
 from metawright.recipes.tables.model import (
@@ -29,6 +28,7 @@ KEEPS_ROWS = ("neighbours", "svm")
 
 _PARTS = "table_model"
 _ENTRIES = ("metawright.recipes.tables.model", "metawright.tasks.tables.read")
+_ROOT = Path(__file__).resolve().parents[2]
 _LEAST = 0.5  # share of the model that must be left
 _SCRIPT = '''"""Predicts the rows of a table: `python predict.py new.csv > predictions.csv`.
 
@@ -150,8 +150,7 @@ def _imported(name: str) -> Iterator[str]:
 
 
 def _source(name: str) -> Path:
-    root = Path(str(metawright.__file__)).parent
-    return root.joinpath(*name.split(".")[1:]).with_suffix(".py")
+    return _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
 
 
 def _place(out: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from metawright.errors import InputError
 from metawright.evaluate.tables import rows_latency
 from metawright.models.tables import FittedPipeline
 from metawright.recipes.tables.model import TableModel
-from metawright.recipes.tables.words import pipeline_words
+from metawright.recipes.tables.naming import pipeline_words
 from metawright.store.records import Trial
 from metawright.strategies.objectives import Constraint
 from metawright.tasks.tables import TableTask

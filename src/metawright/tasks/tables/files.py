@@ -10,7 +10,7 @@ from pathlib import Path
 
 from metawright.errors import InputError
 
-__all__ = ["ENDINGS", "contents", "decoded", "form_of", "table_file"]
+__all__ = ["ENDINGS", "contents", "decoded", "form_of", "is_table", "table_file"]
 
 ENDINGS = (".csv", ".tsv", ".txt", ".data", ".parquet", ".jsonl", ".ndjson", ".xlsx")
 """Endings of files that are read as tables, all but the last also with .gz behind them."""
@@ -25,6 +25,17 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _OF_TEXT = frozenset(b"\t\n\r\f\x0b\x1a\x1b")
+
+
+def is_table(data: Path | str) -> bool:
+    """Whether a path is that of a file which is read as a table, by its ending.
+
+    Example:
+        >>> is_table("flats.CSV"), is_table("flats.csv.gz"), is_table("digits")
+        (True, True, False)
+    """
+    name = str(data).lower().removesuffix(".gz")
+    return name.endswith(ENDINGS) and not Path(data).is_dir()
 
 
 def table_file(source: str | Path) -> Path:

@@ -24,7 +24,7 @@ _MEASURES = {
 def columns_section(facts: TableFacts) -> str:
     """Worth of the columns and how answers hang on the most important ones."""
     told = facts.explained
-    if not told:
+    if not told.get("columns") and not told.get("dependence"):
         words = (
             "No time was left to measure what columns are worth: the same command with a larger "
             "--budget does."

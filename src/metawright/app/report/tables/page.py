@@ -1,6 +1,7 @@
 """The report of a model of a table: how good it is, why this one, what was tried and read."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from metawright import __version__
@@ -9,7 +10,6 @@ from metawright.app.report.charts import Interval, intervals
 from metawright.app.report.drawing import Picture
 from metawright.app.report.html import definitions, items, page, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
-from metawright.app.report.png import png
 from metawright.app.report.style import style_sheet
 from metawright.app.report.tables.answers import (
     answer_pictures,
@@ -28,6 +28,7 @@ from metawright.app.report.tables.tried import front_pictures, front_section, tr
 from metawright.app.report.words import number, seconds
 from metawright.app.report.write import PICTURES, REPORT
 from metawright.app.table_check import check_lines
+from metawright.lazy import load
 from metawright.store.files import write_bytes, write_text
 
 __all__ = ["write_table_report"]
@@ -64,6 +65,8 @@ def write_table_report(run: Path | str, *, pictures: bool = True) -> Path:
     name = f"{facts.told['data']['name']} – metawright report"
     write_text(path, page(name, style_sheet(), body))
     if pictures:
+        # matplotlib takes as long to load as all the rest of the page.
+        png = load("metawright.app.report.png:png")
         for picture in (_intervals(facts, WIDTHS[0]), *answer_pictures(facts),
                         *front_pictures(facts)):  # fmt: skip
             write_bytes(run / PICTURES / f"{picture.name}.png", png(picture))
@@ -162,11 +165,28 @@ def _made(facts: TableFacts) -> str:
         "target": told["check"]["target"],
         "kind": told["check"]["kind"],
         "seed": told["seed"],
-        "temperature of probabilities": number(told.get("temperature")),
+        **({"temperature of probabilities": number(told["temperature"])} if facts.classes else {}),
+        **_kept(told.get("cost") or {}, told.get("limits") or {}),
         "made on": told["created"],
         "made by": f"metawright {told['metawright']}",
     }
     return section("How it was made", definitions(rows))
+
+
+def _kept(cost: Mapping[str, float], limits: Mapping[str, float]) -> dict[str, str]:
+    """What the model costs beside what was allowed."""
+    shown_as = {"bytes": size_shown, "latency": _row_shown}
+    rows = {
+        {"bytes": "on disk", "latency": "a row of a thousand"}[name]: show(cost[name])
+        + (f" of {show(limits[name])} allowed" if name in limits else "")
+        for name, show in shown_as.items()
+        if name in cost
+    }
+    return rows | ({"a single row": _row_shown(cost["latency_single"])} if cost else {})
+
+
+def _row_shown(seconds: float) -> str:
+    return shown("latency_row", seconds)
 
 
 def _use(facts: TableFacts) -> str:

@@ -9,7 +9,7 @@ from metawright.app.report.html import items, section, table, text, two_sizes
 from metawright.app.report.pictures import WIDTHS
 from metawright.app.report.tables.facts import TableFacts, score_name, size_shown
 from metawright.app.report.words import number, percent, seconds
-from metawright.recipes.tables.words import pipeline_words
+from metawright.recipes.tables.naming import pipeline_words
 from metawright.store.records import Trial
 
 __all__ = ["front_pictures", "front_section", "tried_section"]
