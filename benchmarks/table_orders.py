@@ -24,12 +24,14 @@ _RANK, _PENALTY = 8, 0.1  # of the factorisation
 
 
 class Earlier(NamedTuple):
-    """Worths without gaps (tasks, designs), lower is better; profiles; weights; encodings."""
+    """Worths without gaps (tasks, designs), lower is better; profiles; weights; encodings; the
+    worths as they were found, with gaps."""
 
     worths: Matrix
     profiles: Matrix
     weights: Matrix
     codes: Matrix
+    found: Matrix
 
 
 def at_random(earlier: Earlier, seed: int) -> Order:
@@ -100,7 +102,7 @@ def regressor(earlier: Earlier, seed: int) -> Order:
 
 def belief(earlier: Earlier, seed: int) -> Order:
     """metawright's: by expectation, then by expected gain given the trials on this task."""
-    made = Belief(earlier.worths, earlier.profiles, weights=earlier.weights)
+    made = Belief(earlier.found, earlier.profiles, weights=earlier.weights)
 
     def order(profile: Matrix, worth_of: Callable[[int], float], most: int) -> list[int]:
         first = made.of(profile if earlier.profiles.shape[1] else None)

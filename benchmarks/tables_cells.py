@@ -178,7 +178,7 @@ def _codes(known: TableExperience) -> Matrix:
 
 def _earlier(known: TableExperience, codes: Matrix) -> Earlier:
     whole = Belief(known.worths, known.profiles, weights=known.weights).worths
-    return Earlier(whole, known.profiles, known.weights, codes)
+    return Earlier(whole, known.profiles, known.weights, codes, known.worths)
 
 
 def _tried(order: Any, known: TableExperience, task: int, most: int) -> list[int]:
@@ -209,7 +209,9 @@ def _errors(settings: Mapping[str, Any], tell: Tell) -> Mapping[str, Any]:
     parts = np.array_split(order, _PARTS)[: settings["most"] or _PARTS]
     for number, part in enumerate(parts):
         rest = np.setdiff1d(order, part)
-        earlier = Earlier(logs[rest], profiles[rest], np.ones(len(rest)), np.zeros((219, 0)))
+        earlier = Earlier(
+            logs[rest], profiles[rest], np.ones(len(rest)), np.zeros((219, 0)), logs[rest]
+        )
         for name in names:
             tried = ORDERS[name](earlier, number)
             for task in part:

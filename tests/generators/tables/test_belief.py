@@ -58,6 +58,15 @@ def test_gaps_are_filled_by_what_the_other_designs_say() -> None:
     np.testing.assert_array_equal(filled[1::3], worths[1::3])
 
 
+def test_only_tasks_that_tried_a_design_say_what_it_gains() -> None:
+    worths, profiles = two_worlds()
+    worths[:, 3] = np.nan
+    worths[0, 3] = -3.0
+    found = Belief(worths, profiles).of([-1.0]).given([0], [-1.0])
+    assert found.gain()[3] > 1.0, "one task tried it, and gained much"
+    assert 0 < found.gain()[3] < -3.0 + 1.0 + 4.0
+
+
 def test_many_tasks_of_one_family_do_not_drown_the_others() -> None:
     worths = np.array([[0.0, 1.0]] * 30 + [[1.0, 0.0]])
     profiles = np.zeros((31, 1))

@@ -24,6 +24,7 @@ __all__ = ["Belief", "Expectation", "Settings"]
 Matrix = NDArray[np.float64]
 _ROUNDS = 6  # of filling gaps
 _JITTER = 1e-6
+_DOUBT = 0.02  # weight of a task on which nothing is gained
 _AGREEING = 4  # trials that count in full when tasks are weighed; more only sharpen their mean
 
 
@@ -47,7 +48,8 @@ class Expectation:
     """What is expected of designs on one task; lower worths are better.
 
     Arguments:
-        worths: of the earlier tasks (tasks, designs), logarithms of losses.
+        worths: of the earlier tasks (tasks, designs), logarithms of losses, without gaps.
+        known: which of them were found, and not filled in.
         likely: logarithm of how likely the task is each of them, up to a constant (tasks,).
         nearest: places of those with the nearest profiles.
         agree: differences of worth that like tasks may show.
@@ -55,6 +57,7 @@ class Expectation:
     """
 
     worths: Matrix
+    known: NDArray[np.bool_]
     likely: Matrix
     nearest: tuple[int, ...]
     agree: float
@@ -85,11 +88,13 @@ class Expectation:
 
     def gain(self) -> Matrix:
         """By how much each design is expected to be better than the best that was tried
-        (designs,); before any was, than the mean design."""
+        (designs,), by the tasks that tried it; before any was, than the mean design."""
         if not self.tried:
             return np.asarray(np.log(self.losses.mean() / self.losses).clip(0), np.float64)
         best = self.worths[:, list(self.tried)].min(1)
-        return np.asarray(self.weights @ np.maximum(best[:, None] - self.worths, 0.0))
+        weights = self.weights[:, None] * self.known
+        gains = (weights * np.maximum(best[:, None] - self.worths, 0.0)).sum(0)
+        return np.asarray(gains / (weights.sum(0) + _DOUBT), np.float64)
 
 
 class Belief:
@@ -116,6 +121,7 @@ class Belief:
         self.centre = profiles.mean(0)
         self.scale = profiles.std(0).clip(1e-6)
         self.profiles = (profiles - self.centre) / self.scale
+        self.known = ~np.isnan(worths)
         self.worths = _filled(worths, self.settings.shrink)
 
     def of(self, profile: Sequence[float] | Matrix | None = None) -> Expectation:
@@ -129,7 +135,7 @@ class Belief:
             likely = likely - apart / (2 * self.settings.near**2)
             nearest = np.argsort(apart, kind="stable")[: self.settings.nearest]
         places = tuple(int(task) for task in nearest)
-        return Expectation(self.worths, likely, places, self.settings.agree)
+        return Expectation(self.worths, self.known, likely, places, self.settings.agree)
 
 
 def _filled(worths: Matrix, shrink: float) -> Matrix:
