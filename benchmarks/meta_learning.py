@@ -40,7 +40,9 @@ PAPERS = {
 ABOUT = (
     "Regression: 600 tasks of 10 points (sine waves) or 5 noisy points (sine waves or lines), 100 "
     "query points each, mean squared error after 0, 1, 5 and 10 steps of adaptation; coverage is "
-    "the share of answers inside the central 90 % interval of those learners that give one. "
+    "the share of answers inside the central 90 % interval of those learners that give one. Outer "
+    "settings are those of `metawright fewshot`: the MAML paper's 25 tasks and 1e-3, but 5 tasks "
+    "and 3e-3 for Bayesian MAML and PLATIPUS, whose steps are dearer. "
     "Characters: Omniglot, four blocks of 32 filters; queries one by one see nothing but the "
     "support (inductive; 100 tasks at 20-way), queries together share batch statistics as in the "
     "papers (transductive). Mixed: 5-way 1-shot at 28 x 28 in grey, trained on Omniglot, printed "

@@ -66,7 +66,7 @@ def measure(
         for turn, mark in enumerate(marks):
             for place, name in enumerate(names):
                 answer = _ask(crew[name].ask("learn", until=mark * seconds, path=path), name)
-                figures = judged(load_file(path), tasks if mark == 1 else max(3, tasks // 4))
+                figures = judged(load_file(path), tasks if mark == 1 else max(3, tasks // 6))
                 found[name].append(answer | figures)
                 note = f"{name}: {figures['accuracy']:.1f} % after {answer['seconds']:.0f} s"
                 bar.reach(turn * len(names) + place + 1, note)
