@@ -19,6 +19,8 @@ from metawright.learners import LEARNERS, MAML, Learner, PrototypicalNetwork, Re
 from metawright.learners.policy_gradient import PolicyGradient, returns
 from metawright.models.backbones import ConvNet
 from metawright.models.rollout import Rollout, policy_network
+from metawright.recipes.fewshot.asked import Asked
+from metawright.recipes.fewshot.settings import settings_for
 from metawright.rng import stream
 from metawright.store.files import read_json, write_json
 from metawright.tasks import (
@@ -61,8 +63,11 @@ def _regression(settings: Mapping[str, Any], checkpoint: Path, tell: Tell) -> Ma
     make = Sinusoid if settings["kind"] == "sinusoid" else SinusoidOrLine
     shots = settings["shots"]
     source, judged = make(shots=shots, queries=10), make(shots=shots, queries=100)
-    learner = _row(settings, source)
-    seconds = _train(learner, _tasks(source, 25), settings, checkpoint, tell, lr=1e-3)
+    own = settings_for(Asked(settings["learner"], (source.name,), steps=1), "regression")
+    learner: Any = _row(settings, source)
+    if own.inner_lr is not None:
+        learner.inner_lr = own.inner_lr
+    seconds = _train(learner, _tasks(source, own.tasks), settings, checkpoint, tell, lr=own.lr)
     found = evaluate_regression(
         learner,
         judged,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contenders.cells import Cell, plain_net
+from contenders.course import Course
 from metawright.engine.batching import How, TaskRunner, run_tasks
 from metawright.learners import MAML
 from metawright.params import Params
@@ -41,9 +42,8 @@ def _loss(outputs: Tensor, answers: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, answers)
 
 
-def by_hand(cell: Cell, dtype: torch.dtype) -> Gradients:
+def by_hand(cell: Cell, net: nn.Module, names: dict[str, str]) -> Gradients:
     """A loop over the tasks with `torch.autograd.grad`."""
-    net, names = plain_net(cell, dtype)
     start = dict(net.named_parameters())
 
     def of_task(task: Task) -> Sequence[Tensor]:
@@ -66,12 +66,11 @@ def _call(net: nn.Module, weights: Params, x: Tensor) -> Tensor:
     return outputs
 
 
-def with_higher(cell: Cell, dtype: torch.dtype) -> Gradients:
+def with_higher(cell: Cell, net: nn.Module, names: dict[str, str]) -> Gradients:
     """higher's stateless copies; in first order its copies do not track higher gradients, and the
     query's gradient is taken at the adapted weights."""
     import higher  # type: ignore[import-not-found,unused-ignore]
 
-    net, names = plain_net(cell, dtype)
     optimiser = torch.optim.SGD(net.parameters(), lr=cell.inner_lr)
     start = list(net.parameters())
 
@@ -88,13 +87,12 @@ def with_higher(cell: Cell, dtype: torch.dtype) -> Gradients:
     return _mean_of(of_task, names)
 
 
-def with_torchopt(cell: Cell, dtype: torch.dtype) -> Gradients:
+def with_torchopt(cell: Cell, net: nn.Module, names: dict[str, str]) -> Gradients:
     """TorchOpt's differentiable optimiser, which has no switch to first order."""
     import torchopt  # type: ignore[import-not-found,unused-ignore]
 
     if not cell.second_order:
         raise NotImplementedError("no switch to first order")
-    net, names = plain_net(cell, dtype)
     start = list(net.parameters())
     optimiser = torchopt.MetaSGD(net, lr=cell.inner_lr)
     states = [torchopt.extract_state_dict(part, by="reference") for part in (net, optimiser)]
@@ -110,11 +108,10 @@ def with_torchopt(cell: Cell, dtype: torch.dtype) -> Gradients:
     return _mean_of(of_task, names)
 
 
-def with_learn2learn(cell: Cell, dtype: torch.dtype) -> Gradients:
+def with_learn2learn(cell: Cell, net: nn.Module, names: dict[str, str]) -> Gradients:
     """learn2learn's cloned modules."""
     import learn2learn  # type: ignore[import-not-found,unused-ignore]
 
-    net, names = plain_net(cell, dtype)
     start = list(net.parameters())
     maml = learn2learn.algorithms.MAML(net, lr=cell.inner_lr, first_order=not cell.second_order)
 
@@ -137,7 +134,7 @@ def _mean_of(of_task: Callable[[Task], Sequence[Tensor]], names: dict[str, str])
     return gradients
 
 
-PEERS: dict[str, Callable[[Cell, torch.dtype], Gradients]] = {
+PEERS: dict[str, Callable[[Cell, nn.Module, dict[str, str]], Gradients]] = {
     "loop": by_hand,
     "higher": with_higher,
     "TorchOpt": with_torchopt,
@@ -148,6 +145,8 @@ PEERS: dict[str, Callable[[Cell, torch.dtype], Gradients]] = {
 class Peer:
     """A contender that is a function of the tasks."""
 
+    course: Course | None = None
+
     def __init__(self, name: str) -> None:
         self.make = PEERS[name]
 
@@ -156,7 +155,8 @@ class Peer:
         del how, workers
         self.cell = cell
         self.tasks = cell.draw(torch.float32)
-        self.gradients = self.make(cell, torch.float32)
+        self.net, self.names = plain_net(cell, torch.float32)
+        self.gradients = self.make(cell, self.net, self.names)
 
     def run(self, tasks: int) -> None:
         """One meta-gradient of the first `tasks` tasks."""
@@ -165,7 +165,12 @@ class Peer:
     def exact(self, how: How, workers: int) -> Params:
         """The meta-gradient of a few tasks in float64."""
         del how, workers
-        return self.make(self.cell, torch.float64)(self.cell.draw(torch.float64)[:_CHECKED])
+        gradients = self.make(self.cell, *plain_net(self.cell, torch.float64))
+        return gradients(self.cell.draw(torch.float64)[:_CHECKED])
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """What is trained, by metawright's names."""
+        return {self.names[name]: value for name, value in self.net.named_parameters()}
 
     def way(self) -> str:
         """How tasks are run."""
@@ -176,6 +181,7 @@ class Ours:
     """metawright, in whatever way `run_tasks` finds best."""
 
     runner: TaskRunner | None = None
+    course: Course | None = None
 
     def open(self, cell: Cell, how: How, workers: int) -> None:
         """Gets ready for a cell."""
@@ -184,10 +190,19 @@ class Ours:
         self.tasks = cell.draw(torch.float32)
         self.runner = run_tasks(_maml(cell, torch.float32), how, workers=workers)
 
+    def gradients(self, tasks: Sequence[Task]) -> Params:
+        """Mean meta-gradient of the tasks."""
+        assert self.runner is not None
+        return self.runner.gradients(tasks, stream(0)).grads
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """What is trained."""
+        assert self.runner is not None
+        return dict(self.runner.named_parameters())
+
     def run(self, tasks: int) -> None:
         """One meta-gradient of the first `tasks` tasks."""
-        assert self.runner is not None
-        self.runner.gradients(self.tasks[:tasks], stream(0))
+        self.gradients(self.tasks[:tasks])
 
     def exact(self, how: How, workers: int) -> Params:
         """The meta-gradient of a few tasks in float64."""
@@ -277,6 +292,19 @@ def _answer(contender: Peer | Ours, asked: dict[str, Any]) -> dict[str, Any]:
         return {}
     if asked["do"] == "peak":
         return _peak()
+    if asked["do"] == "start":
+        torch.set_num_threads(1)
+        contender.open(Cell(**asked["cell"]), how, 1)
+        course = Course(contender.gradients, contender.weights(), asked["seconds"])
+        contender.course = course
+        return {}
+    if asked["do"] == "learn":
+        assert contender.course is not None
+        steps = contender.course.learn(asked["until"])
+        save_file(
+            {n: w.detach().contiguous() for n, w in contender.weights().items()}, asked["path"]
+        )
+        return {"steps": steps, "seconds": contender.course.spent}
     raise ValueError(f"Nothing is known of {asked['do']!r}.")
 
 

@@ -33,7 +33,19 @@ def _log_density(mean: Tensor, log_precision: Tensor, value: Tensor) -> Tensor:
     return density
 
 
-def _slow_step(rows: list[list[Tensor]], batch: Batch, lr: float) -> list[list[Tensor]]:
+def _slow_steps(
+    rows: list[list[Tensor]], batch: Batch, lr: float, steps: int = 1
+) -> list[list[Tensor]]:
+    """Steps of all weights by as much more as the noise has variance at the start."""
+    variance = torch.exp(-torch.stack([row[-1].detach() for row in rows]).mean())
+    for _ in range(steps):
+        rows = _slow_step(rows, batch, lr, variance)
+    return rows
+
+
+def _slow_step(
+    rows: list[list[Tensor]], batch: Batch, lr: float, variance: Tensor
+) -> list[list[Tensor]]:
     """One step for the particles of one task, written out: weights w0, b0, w1, b1 and log
     precision, joined into vectors."""
     scores, joined = [], []
@@ -44,9 +56,9 @@ def _slow_step(rows: list[list[Tensor]], batch: Batch, lr: float) -> list[list[T
         grads = torch.autograd.grad(value, [w0, b0, w1, b1, log_precision], create_graph=True)
         scores.append(torch.cat([g.flatten() for g in grads]))
         joined.append(torch.cat([v.flatten() for v in (w0, b0, w1, b1, log_precision)]))
-    moved = torch.stack(joined) + lr / len(batch.x) * svgd_direction(
-        torch.stack(joined), torch.stack(scores)
-    )
+    before = torch.stack(joined)
+    rates = torch.cat([variance.expand(before.shape[1] - 1), torch.ones(1, dtype=before.dtype)])
+    moved = before + lr / len(batch.x) * rates * svgd_direction(before, torch.stack(scores))
     sizes = [v.numel() for v in rows[0]]
     return [
         [p.reshape(v.shape) for p, v in zip(torch.split(line, sizes), rows[0], strict=True)]
@@ -62,13 +74,11 @@ def test_gradients_are_those_of_a_slow_version(objective: Objective, make_wave: 
     leaves = [[learner.particles[n][i].detach().requires_grad_() for n in names] for i in range(3)]
     total = torch.zeros((), dtype=torch.float64)
     for task in tasks:
-        rows = leaves
-        for _ in range(2):
-            rows = _slow_step(rows, task.support, 0.2)
+        rows = _slow_steps(leaves, task.support, 0.2, 2)
         if objective == "chaser":
             ahead = [[v.detach().requires_grad_() for v in row] for row in rows]
             whole = both(task.support, task.query)
-            ahead = _slow_step(ahead, whole, 0.2)
+            ahead = _slow_steps(ahead, whole, 0.2)
             for row, far in zip(rows, ahead, strict=True):
                 total = total + sum(
                     (v - w.detach()).square().sum() for v, w in zip(row, far, strict=True)
@@ -90,7 +100,10 @@ def test_gradients_are_those_of_a_slow_version(objective: Objective, make_wave: 
 
 
 @pytest.mark.parametrize("objective", ["chaser", "likelihood"])
-def test_one_module_at_a_time_gives_the_same(objective: Objective, make_wave: MakeTask) -> None:
+@pytest.mark.parametrize("shared", [(), ("weight0", "bias0")])
+def test_one_module_at_a_time_gives_the_same(
+    objective: Objective, shared: tuple[str, ...], make_wave: MakeTask
+) -> None:
     class Plain(nn.Module):
         """A perceptron that knows nothing of stacks."""
 
@@ -112,11 +125,30 @@ def test_one_module_at_a_time_gives_the_same(objective: Objective, make_wave: Ma
         inner_lr=0.2,
         inner_steps=2,
         objective=objective,
+        shared=shared,
     )
-    fast = _learner(objective, tasks_at_once=1)
+    fast = _learner(objective, tasks_at_once=1, shared=shared)
     expected = fast.gradients(tasks, stream(0)).grads
     assert_close(slow.gradients(tasks, stream(0)).grads, expected, rtol=1e-9, atol=1e-10)
-    assert_close(_learner(objective).gradients(tasks, stream(0)).grads, expected)
+    together = _learner(objective, shared=shared)
+    assert_close(together.gradients(tasks, stream(0)).grads, expected)
+
+
+def test_weights_adapt_as_far_whatever_the_noise_is(make_wave: MakeTask) -> None:
+    """Particles that coincide follow their score, which is as large as the precision: a step of
+    the same length in all cases would not move at all, or diverge."""
+    support = make_wave(dtype=torch.float64).support
+    models = [MLP(1, 1, rng=stream(0), hidden=(6,)).double()] * 3
+    found = [
+        BayesianMAML(models, kind=Kind.REGRESSION, inner_lr=0.01, precision=precision)
+        .adapt(support, stream(0))
+        .params["weight1"]
+        .detach()
+        for precision in (0.01, 1.0, 100.0)
+    ]
+    assert_close(found[0], found[1], rtol=1e-9, atol=1e-12)
+    assert_close(found[2], found[1], rtol=1e-9, atol=1e-12)
+    assert float((found[1] - models[0].get_parameter("weight1").detach()).abs().max()) > 1e-3
 
 
 def test_the_gradient_points_from_the_leader(make_wave: MakeTask) -> None:
@@ -198,11 +230,15 @@ def test_more_examples_move_the_particles_on(make_wave: MakeTask) -> None:
 
 def test_builds_as_the_table_says(make_task: MakeTask, make_wave: MakeTask) -> None:
     numbers = dict(build_bayesian_maml(make_wave().spec, stream(0)).named_parameters())
-    assert numbers["log_precision"].shape == (10,)
+    assert {name for name, value in numbers.items() if len(value) == 10} == {
+        "weight2", "bias2", "log_precision"
+    }  # fmt: skip
     classes = dict(build_bayesian_maml(make_task().spec, stream(0)).named_parameters())
-    assert {len(value) for value in classes.values()} == {5}
-    assert "log_precision" not in classes
-    assert not torch.equal(classes["conv0"][0], classes["conv0"][1])
+    assert {name for name, value in classes.items() if len(value) == 5} == {"weight", "bias"}
+    assert {len(value) for value in classes.values()} == {1, 5}
+    assert not torch.equal(classes["weight"][0], classes["weight"][1])
+    whole = build_bayesian_maml(make_task().spec, stream(0), whole=True)
+    assert {len(value) for _, value in whole.named_parameters()} == {5}
 
 
 def test_arguments_are_checked() -> None:

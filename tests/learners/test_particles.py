@@ -143,8 +143,10 @@ class _Odd(nn.Module):
         return torch.tanh(self.layer(x))
 
 
+@pytest.mark.parametrize("heads", [False, True])
 @pytest.mark.parametrize("kind", ["perceptron", "convolution", "odd"])
-def test_stacks_run_as_single_models_do(kind: str) -> None:
+def test_stacks_run_as_single_models_do(kind: str, heads: bool) -> None:
+    """Also where particles differ in the head alone, and the features are computed once."""
     models: dict[str, nn.Module] = {
         "perceptron": MLP(3, 2, rng=stream(0)),
         "convolution": ConvNet(1, (8, 8), 2, rng=stream(0), filters=4, blocks=2),
@@ -156,8 +158,8 @@ def test_stacks_run_as_single_models_do(kind: str) -> None:
         name: _normal(2, 3, *value.shape, seed=index)
         for index, (name, value) in enumerate(model.named_parameters())
     }
-    name = next(iter(params))
-    params[name] = params[name][:, :1]  # one that all particles share
+    for name in list(params)[: -2 if heads else 1]:
+        params[name] = params[name][:, :1]  # one that all particles share
     x = _normal(2, 4, *shape)
     found = forward_of_particles(model)(params, x)
     for task in range(2):

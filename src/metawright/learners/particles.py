@@ -7,7 +7,7 @@ pulled up the log posterior and pushed away from the others.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metawright.learners.inner import Forward, forward_of
-from metawright.models.backbones import TaskBatched
+from metawright.models.backbones import LinearHead, TaskBatched
 from metawright.params import Params, map_params
 from metawright.tasks.task import Batch, Task
 
@@ -105,14 +105,18 @@ def forward_of_particles(model: nn.Module) -> Forward:
     (tasks, examples, *features), to outputs (tasks, particles, examples, outputs).
 
     A stack of one particle, or of one task, serves all of them. One call where the model can run
-    many sets of weights at once (`TaskBatched`), else one call a particle.
+    many sets of weights at once (`TaskBatched`), else one call a particle. Particles that differ
+    in a linear head alone (`LinearHead`) see features that are computed once.
     """
     if not isinstance(model, TaskBatched):
         return _looped(forward_of(model))
     batched = model.forward_tasks
+    head = model.linear_head if isinstance(model, LinearHead) else ()
 
     def forward(params: Params, x: Tensor) -> Tensor:
         tasks, particles = _extent(params, x)
+        if head and all(p.shape[1] == 1 for name, p in params.items() if name not in head):
+            return _many_headed(batched, params, head, x, (tasks, particles))
         weights = map_params(lambda p: p.expand(tasks, particles, *p.shape[2:]), params)
         examples = x[:, None].expand(tasks, particles, *x.shape[1:])
         flat = map_params(lambda p: p.flatten(0, 1), weights)
@@ -120,6 +124,21 @@ def forward_of_particles(model: nn.Module) -> Forward:
         return outputs.view(tasks, particles, *outputs.shape[1:])
 
     return forward
+
+
+def _many_headed(
+    batched: Forward, params: Params, head: Collection[str], x: Tensor, extent: tuple[int, int]
+) -> Tensor:
+    """All particles' heads as one wide head: (tasks, particles, examples, outputs)."""
+    tasks, particles = extent
+    weights = {
+        name: p.expand(*extent, *p.shape[2:]).flatten(1, 2)
+        if name in head
+        else p[:, 0].expand(tasks, *p.shape[2:])
+        for name, p in params.items()
+    }
+    outputs = batched(weights, x.expand(tasks, *x.shape[1:]))
+    return outputs.view(*outputs.shape[:2], particles, -1).transpose(1, 2)
 
 
 def _looped(single: Forward) -> Forward:

@@ -27,6 +27,7 @@ __all__ = [
     "MLP",
     "ConvNet",
     "Head",
+    "LinearHead",
     "Reduction",
     "Statistics",
     "TaskBatched",
@@ -49,6 +50,17 @@ class TaskBatched(Protocol):
     def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
         """Outputs (tasks, examples, outputs) of `params`, each of shape (tasks, *shape), on
         `x` of shape (tasks, examples, *features)."""
+        ...
+
+
+@runtime_checkable
+class LinearHead(Protocol):
+    """A `TaskBatched` model that ends in a matrix and a bias, with as many outputs as they have
+    rows: with the rows of several heads, all of them run on features computed once."""
+
+    @property
+    def linear_head(self) -> tuple[str, str]:
+        """Names of the matrix (outputs, features) and of the bias (outputs,)."""
         ...
 
 
@@ -146,6 +158,11 @@ class ConvNet(nn.Module):
         x = x.mean((3, 4)) if self.head == "mean" else x.flatten(2)
         return _affine(x, params["weight"], params["bias"]) if self.outputs else x
 
+    @property
+    def linear_head(self) -> tuple[str, str]:
+        """See `LinearHead`."""
+        return "weight", "bias"
+
     def _first(self, params: Params, x: Tensor, stride: int) -> Tensor:
         """The first block up to its normalisation: (tasks, examples, channels, height, width) to
         (examples, tasks * filters, ...)."""
@@ -208,6 +225,11 @@ class MLP(nn.Module):
             x = _affine(x, params[f"weight{layer}"], params[f"bias{layer}"])
             x = functional.relu(x) if layer < self.layers - 1 else x
         return x
+
+    @property
+    def linear_head(self) -> tuple[str, str]:
+        """See `LinearHead`."""
+        return f"weight{self.layers - 1}", f"bias{self.layers - 1}"
 
 
 def _batch_norm(
