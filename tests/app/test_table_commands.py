@@ -91,10 +91,13 @@ def check_predictions(out: Path, folder: Path, capsys: Capture) -> None:
 
 def check_refusals(out: Path, data: Path, capsys: Capture) -> None:
     """Flags that mean nothing for a table, and verbs on its run that are meant for images."""
-    asked = ("generate", data, "--target", "kind", "--out", out)
+    asked = ("generate", data, "--target", "kind", "--out", out, "--trials", 2)
     for flags, sentence in (
         (("--shots", 3), "--shots is for images, and "),
         (("--ways", 3, "--queries", 9), "--ways and --queries are for images"),
+        (("--budget", "5s"), "--budget is for a time, and --trials counts designs: leave it out"),
+        (("--sheet", "one"), "is no Excel file, so it has no sheet 'one': leave it out."),
+        (("--keep", "q"), "There is no column 'q' for the columns to keep"),
         (("--workers", 0), "--workers must be at least 1, but got 0."),
         (("--max-bytes", "much"), "--max-bytes must be a number such as"),
         (("--max-latency", "-1us"), "--max-latency must be a number such as 2ms or 40us"),
@@ -106,8 +109,9 @@ def check_refusals(out: Path, data: Path, capsys: Capture) -> None:
     assert "--onnx is for networks" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--target", "--kind", "--group", "--time", "--drop", "--workers",
-                                  "--max-bytes", "--max-latency"])  # fmt: skip
+@pytest.mark.parametrize("flag", ["--target", "--kind", "--group", "--time", "--drop", "--keep",
+                                  "--sheet", "--workers", "--max-bytes",
+                                  "--max-latency"])  # fmt: skip
 def test_flags_of_tables_are_refused_for_images(
     flag: str, tmp_path: Path, capsys: Capture
 ) -> None:

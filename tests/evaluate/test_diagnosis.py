@@ -38,6 +38,12 @@ def test_cells_count_every_row_once() -> None:
     assert counts[9].sum() > counts[0].sum()
 
 
+def test_an_error_is_the_truth_less_the_prediction() -> None:
+    predictions = np.arange(20.0)
+    counts = np.array(residual_cells(predictions, predictions + 5).counts)
+    assert counts[:10].sum() == 0 and counts[10:].sum() == 20
+
+
 def test_one_number_for_all_is_no_harm() -> None:
     found = residual_cells(np.full(5, 3.0), np.full(5, 3.0))
     assert np.array(found.counts).sum() == 5 and found.prediction == (2.5, 3.5)

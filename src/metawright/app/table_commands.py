@@ -1,6 +1,7 @@
 """What `generate` does where it is given a table."""
 
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,8 @@ def generate_for_table(
     limits: Limits,
     *,
     target: str | None,
-    kind: str | None,
-    group: str | None,
-    time: str | None,
-    drop: Collection[str],
+    posed: Mapping[str, Any],
+    sheet: str | None,
     store: str | None,
     bundle: Path | None,
     seed: int,
@@ -35,17 +34,24 @@ def generate_for_table(
     max_bytes: float | None = None,
     max_latency: float | None = None,
 ) -> None:
-    """The verb `generate` for a table: the data check, progress, and the result on stdout."""
+    """The verb `generate` for a table: the data check, progress, and the result on stdout.
+
+    Arguments:
+        posed: keywords of `pose_table`.
+    """
     path = table_file(data)
+    # NumPy, torch and scikit-learn read this when they load: two threads that wait for each other
+    # on a busy machine take many times as long as one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # pandas loads from here on.
     from metawright.app.table_check import show_check
     from metawright.tasks.tables import pose_table, read_table
 
-    frame = read_table(path)
+    frame = read_table(path, sheet=sheet)
     if target is None:
         names = ", ".join(f"'{name}'" for name in list(frame.data.columns)[:12])
         raise InputError(f"Give --target, the column to be predicted; '{path}' has {names}.")
-    task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
+    task = pose_table(frame, target, **posed)
     show_check(frame.name, task.to_json(), Console(stderr=True, highlight=False))
     # torch loads from here on.
     from metawright.recipes.tables.limits import constraints

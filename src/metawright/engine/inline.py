@@ -35,6 +35,9 @@ class Inline:
         """One job at a time: none while there is an outcome to fetch."""
         return 0 if self._outcomes else 1
 
+    def start(self) -> None:
+        """Nothing needs time to get ready."""
+
     def submit(
         self,
         key: Any,

@@ -89,7 +89,8 @@ def test_a_model_over_the_limit_is_never_the_result(tmp_path: Path) -> None:
     less = metawright.generate_from_table(bent, "price", max_bytes=before / 2, **ask).record
     size = sum(file.stat().st_size for file in out.glob("table*"))
     assert size == less["cost"]["bytes"] <= before / 2
-    assert less["limits"] == {"bytes": before / 2} and "allowed" in less["why"][-1]
+    assert less["limits"] == {"bytes": before / 2}
+    assert any("that are allowed" in line for line in less["why"])
     assert len(load_table_model(out).predict(read_table(bent)).answers) == ROWS
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import metawright
+from metawright.engine.inline import Inline
 from metawright.errors import InputError
 from metawright.recipes.search.asked import Limits
 from metawright.recipes.tables.model import FILE, load_table_model
@@ -25,6 +26,12 @@ def frame(rows: int = 120) -> pd.DataFrame:
     told = pd.DataFrame({"size": size, "city": city, "price": price.round(2)})
     told.loc[3, "size"] = np.nan
     return told
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No processes: the runs of `made` have them."""
+    monkeypatch.setattr("metawright.recipes.tables.run.Workers", lambda work, **_: Inline(work))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +79,7 @@ def test_a_finished_run_that_finds_nothing_new_keeps_its_model(
     _, out = made
     trials = json.loads((out / "run.json").read_text("utf-8"))["budget"]["trials"]
     saved = (out / FILE).read_bytes()
-    monkeypatch.setattr("metawright.recipes.tables.run.save_table_model", no_fit)
+    monkeypatch.setattr("metawright.recipes.tables.keeper.save_table_model", no_fit)
     again = metawright.generate_from_table(frame(), "price", trials=trials, workers=1, out=out)
     assert again.record["status"] == "done" and (out / FILE).read_bytes() == saved
 
@@ -81,23 +88,26 @@ def no_fit(*_: Any) -> None:
     raise AssertionError("the model was made again")
 
 
+@pytest.mark.usefixtures("inline")
 def test_where_no_time_is_left_to_fit_the_earlier_model_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     bent = frame(300).assign(price=lambda rows: (rows["size"].fillna(100) - 110) ** 2)
     first = metawright.generate_from_table(bent, "price", trials=1, workers=1, out=out)
-    monkeypatch.setattr("metawright.recipes.tables.run.fitted", lambda *_: {})
+    monkeypatch.setattr("metawright.recipes.tables.keeper.fitted", lambda *_, **__: {})
     for _ in range(2):
         late = metawright.generate_from_table(bent, "price", trials=4, workers=1, out=out)
         assert late.record["status"] == "done"
         assert late.record["scores"] == first.record["scores"], "of the model that is there"
         assert sum("No time was left" in line for line in late.record["why"]) == 1
     monkeypatch.undo()
+    monkeypatch.setattr("metawright.recipes.tables.run.Workers", lambda work, **_: Inline(work))
     more = metawright.generate_from_table(bent, "price", trials=4, workers=1, out=out)
     assert more.record["scores"]["rmse"] < first.record["scores"]["rmse"]
 
 
+@pytest.mark.usefixtures("inline")
 def test_a_damaged_model_is_made_again(tmp_path: Path) -> None:
     out = tmp_path / "run"
     metawright.generate_from_table(frame(), "price", trials=2, workers=1, out=out)
@@ -106,6 +116,7 @@ def test_a_damaged_model_is_made_again(tmp_path: Path) -> None:
     assert len(load_table_model(out).predict(read_table(frame())).answers) == 120
 
 
+@pytest.mark.usefixtures("inline")
 def test_a_run_split_otherwise_is_another_run(tmp_path: Path) -> None:
     dated = frame().assign(day=pd.date_range("2020-01-01", periods=120))
     out = tmp_path / "run"
@@ -123,6 +134,7 @@ def test_new_rows_may_lack_columns_only_if_asked(made: tuple[Any, Path]) -> None
     assert any("'city'" in note and "'Trier'" in note for note in odd.notes)
 
 
+@pytest.mark.usefixtures("inline")
 def test_classes_have_probabilities_and_names(tmp_path: Path) -> None:
     told = frame().assign(dear=lambda t: np.where(t["price"] > 400, "yes", "no"))
     task = pose_table(read_table(told.drop(columns="price")), "dear")

@@ -29,7 +29,8 @@ SCOPE = ("digits", "glyphs", "omniglot")
 
 _OF_SOURCES = ("shots", "ways", "queries")
 _OF_IMAGES = _OF_SOURCES
-_OF_TABLES = ("target", "kind", "group", "time", "drop", "workers", "max_bytes", "max_latency")
+_POSED = ("kind", "group", "time", "drop", "keep", "strict", "force")
+_OF_TABLES = ("target", *_POSED, "sheet", "workers", "max_bytes", "max_latency")
 
 
 def generate(
@@ -80,6 +81,17 @@ def generate(
     drop: Annotated[
         list[str] | None, typer.Option(help="Of a table: a column not to use (repeatable).")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a table: a column to use though the check leaves it out."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Of a table: refuse it where the target has gaps.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Of a table: go on with fewer than ten rows.")
+    ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Of an Excel file (the first).")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Of a table: pipelines tried at once (one a core).")
     ] = None,
@@ -92,6 +104,8 @@ def generate(
     ] = None,
 ) -> None:
     """Make a model for a new task: from a few labelled images, or from a table."""
+    if trials is not None:
+        refuse_flags(context, ("budget",), "for a time, and --trials counts designs")
     if is_table(data):
         refuse_flags(context, _OF_IMAGES, f"for images, and '{data}' is a table")
         seconds = None if trials is not None else parse_duration(budget)
@@ -104,7 +118,9 @@ def generate(
         ]
         check_free(out)
         generate_for_table(
-            data, out, limits, target=target, kind=kind, group=group, time=time, drop=drop or (),
+            data, out, limits, target=target, sheet=sheet,
+            posed={"kind": kind, "group": group, "time": time, "drop": drop or (),
+                   "keep": keep or (), "strict": strict, "force": force},
             store=store, bundle=bundle, seed=seed, report=report, max_bytes=most[0],
             max_latency=most[1],
         )  # fmt: skip

@@ -52,6 +52,7 @@ from metawright.tasks.task import Kind
 __all__ = ["KIND", "Earlier", "Watch", "generate_table"]
 
 _EXPLORING = 0.7  # share of the time for candidates; the rest for fitting the chosen ones
+_CUT = 0.85  # share of the time at which a candidate that is not done yet is given up
 _SECOND = 1.0  # seconds for candidates that are tried before there are workers
 _START = 2.0  # seconds, below which none are started
 _ROWS = 5000  # above, what a design takes is not known well enough to try one without a limit
@@ -245,11 +246,13 @@ class _Run:
         asked = Asked(
             OWN, OWN, "tpe", (self.loss,), constraints=within, controls=False, seed=self.seed
         )
+        total = self.limits.seconds
+        seconds, late = (None if total is None else s * total for s in (_EXPLORING, _CUT))
         hunt = Hunt(
             self.evaluator.space,
             asked,
             self.limits,
-            self.clock,
+            Clock(Budget(late, self.limits.trials), started=self.clock.started),
             objectives=[objective(self.loss)],
             run=self.id,
             task=self.task.fingerprint,
@@ -257,7 +260,6 @@ class _Run:
             told=self.trials,
             searcher=self._guide(),
         )
-        seconds = None if self.limits.seconds is None else _EXPLORING * self.limits.seconds
         until = Clock(Budget(seconds, self.limits.trials), started=self.clock.started)
         hunt.explore(workers, until)
         self.trials = hunt.trials

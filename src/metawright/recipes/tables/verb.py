@@ -50,6 +50,10 @@ def generate_from_table(
     group: str | None = None,
     time: str | None = None,
     drop: Collection[str] = (),
+    keep: Collection[str] = (),
+    strict: bool = False,
+    force: bool = False,
+    sheet: str | int | None = None,
     workers: int | None = None,
     trial_seconds: float | None = None,
     memory: int | None = None,
@@ -72,6 +76,9 @@ def generate_from_table(
         kind: "classification" or "regression"; None to choose by the target.
         group, time: columns by which rows are split, not only at random.
         drop: columns not to be used.
+        keep: columns to be used even where the data check would leave them out.
+        strict: refuse rows without a target; force: go on with fewer than ten rows.
+        sheet: of an Excel file, by name or number.
         workers: pipelines tried at once, each in a process with one thread.
         trial_seconds, memory: seconds and bytes that one pipeline may take.
         max_bytes: what the model may take on the disk.
@@ -104,8 +111,11 @@ def generate_from_table(
     most = constraints(max_bytes, max_latency)
     count = usual_workers() if workers is None else workers
     limits = Limits(seconds, trials, count, trial_seconds, memory)
-    frame = read_table(data)
-    task = pose_table(frame, target, kind=kind, group=group, time=time, drop=drop)
+    frame = read_table(data, sheet=sheet)
+    task = pose_table(
+        frame, target, kind=kind, group=group, time=time, drop=drop, keep=keep, strict=strict,
+        force=force,
+    )  # fmt: skip
     make = partial(
         generate_table, task, limits, name=frame.name, seed=seed, most=most, watch=watch,
         earlier=Earlier(home_store(store), None if bundle is None else Path(bundle)),
