@@ -16,19 +16,22 @@ BOOSTED = ("lightgbm", "catboost")
 """Models that the extra `boost` brings."""
 
 NETWORKS = ("mlp_ensemble", "resnet", "ft_transformer")
-"""Models of our own, in torch. They take about ten times the seconds of `mlp`."""
+"""Models of our own, in torch. They take 15 to 80 times the seconds of `mlp`."""
 
 _CLASSES_ONLY = ("logistic", "naive_bayes", "lda")
 _NUMBERS_ONLY = ("ridge",)
 
 
-def table_pipelines(kind: str, *, boosted: tuple[str, ...] | None = None) -> Record:
+def table_pipelines(
+    kind: str, *, boosted: tuple[str, ...] | None = None, networks: bool = True
+) -> Record:
     """Preparation and model.
 
     Arguments:
         kind: "classification" or "regression".
         boosted: which of `BOOSTED` there are; None: those that are installed. A store that is
             shared between machines is better off with a fixed choice.
+        networks: whether `NETWORKS` are among the models.
 
     Example:
         >>> from metawright.spaces import contains
@@ -42,6 +45,7 @@ def table_pipelines(kind: str, *, boosted: tuple[str, ...] | None = None) -> Rec
     there = tuple(name for name in BOOSTED if find_spec(name)) if boosted is None else boosted
     left_out = _CLASSES_ONLY if kind == "regression" else _NUMBERS_ONLY
     unavailable = (*left_out, *(name for name in BOOSTED if name not in there))
+    unavailable += () if networks else NETWORKS
     models = {name: model for name, model in _models().items() if name not in unavailable}
     return Record({"preparation": _preparation(), "model": Either(models)})
 

@@ -10,7 +10,9 @@ from metawright.generators.tables.guided import GuidedTables
 from metawright.generators.tables.profile import PROFILE
 from metawright.rng import stream
 from metawright.spaces.design import Design
-from metawright.spaces.tables import first_designs, table_pipelines
+from metawright.spaces.draw import sample
+from metawright.spaces.space import Either, Record
+from metawright.spaces.tables import NETWORKS, first_designs, table_pipelines
 from metawright.store.records import Trial
 from metawright.strategies.choose import strategy
 from metawright.strategies.objectives import objective
@@ -41,7 +43,7 @@ def guide(experience: TableExperience, remaining: float = math.inf) -> GuidedTab
     profile[PROFILE.index("log outputs")] = math.log(2)
     profile[PROFILE.index("entropy")] = 1.0
     return GuidedTables(
-        SPACE, experience, profile, inner, first=DESIGNS[:1], remaining=lambda: remaining
+        SPACE, experience, profile, inner, SPACE, first=DESIGNS[:1], remaining=lambda: remaining
     )
 
 
@@ -85,3 +87,17 @@ def test_a_resumed_search_goes_on_with_the_same_proposals(told: int) -> None:
     for one in made[told:]:
         assert again.ask(1) == [one.design]
         again.tell([one])
+
+
+def test_the_other_strategy_is_told_only_what_it_can_propose() -> None:
+    wide = table_pipelines("classification", boosted=())
+    narrow = table_pipelines("classification", boosted=(), networks=False)
+    inner = strategy("tpe", narrow, rng=stream(1), objectives=[objective("log_loss")])
+    search = GuidedTables(wide, known(best=5), [0.0] * len(PROFILE), inner, narrow)
+    models = wide.fields["model"]
+    assert isinstance(models, Either)
+    only = Either({"resnet": models.cases["resnet"]})
+    network = sample(Record({**wide.fields, "model": only}), stream(2))
+    search.tell([trial(network, -0.5), trial(DESIGNS[0], -0.4, 1)])
+    proposed = search.ask(40)
+    assert not {design["model"]["kind"] for design in proposed} & set(NETWORKS)

@@ -30,7 +30,8 @@ class GuidedTables:
         space: of the designs; earlier designs that are not in it are left out.
         experience: of earlier tasks.
         profile: of this task.
-        inner: takes the other turns, and all when experience expects nothing more; is told all.
+        inner: takes the other turns, and all when experience expects nothing more; is told all
+            that is in `inner_space`, which is `space` or a part of it.
         first: designs that are tried before any other.
         remaining: gives the seconds that are left.
     """
@@ -41,13 +42,15 @@ class GuidedTables:
         experience: TableExperience,
         profile: Sequence[float],
         inner: Strategy,
+        inner_space: Space,
         *,
         first: Sequence[Design] = (),
         remaining: Callable[[], float] = lambda: math.inf,
     ) -> None:
         kept = [i for i, design in enumerate(experience.designs) if contains(space, design)]
         self.experience = experience.having(kept)
-        self.profile, self.inner, self.remaining = list(profile), inner, remaining
+        self.profile, self.remaining = list(profile), remaining
+        self.inner, self.inner_space = inner, inner_space
         self.first = list(first)
         self._place = {design: i for i, design in enumerate(self.experience.designs)}
         belief = Belief(
@@ -76,7 +79,7 @@ class GuidedTables:
             if trial.status == "ok" and math.isfinite(worth):
                 self._worths[trial.design] = worth
                 self._seconds[trial.design] = trial.cost.get("seconds", math.nan)
-        self.inner.tell(trials)
+        self.inner.tell([t for t in trials if contains(self.inner_space, t.design)])
 
     def expectation(self) -> Expectation:
         """What is expected of earlier designs, given what was tried."""

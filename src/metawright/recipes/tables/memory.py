@@ -17,7 +17,7 @@ from metawright.generators.tables.likeness import completed
 from metawright.generators.tables.profile import table_profile
 from metawright.rng import stream
 from metawright.spaces.space import Record
-from metawright.spaces.tables import first_designs
+from metawright.spaces.tables import first_designs, table_pipelines
 from metawright.store.database import Store
 from metawright.store.records import RunRecord, Trial
 from metawright.strategies.choose import strategy
@@ -26,6 +26,7 @@ from metawright.tasks.tables import TableTask
 
 __all__ = ["Memory"]
 
+_NETWORKS = 120.0  # seconds that must be left for networks to be proposed
 _RUNS = 200  # of the user's, the latest ones
 _NAMED = 3  # earlier tasks that are named
 _BEST = 2  # designs of a run that later runs consider, beside those that all were tried with
@@ -73,11 +74,15 @@ class Memory:
             remaining: gives the seconds that are left for trials.
         """
         rng = stream(seed, "search", "tpe")
+        # Of the networks experience knows nothing yet, and one may take many seconds.
+        kept = table_pipelines(self.task.kind.value, networks=False)
+        inner = kept if remaining() < _NETWORKS else self.space
         return GuidedTables(
             self.space,
             self.experience,
             self.profile,
-            strategy("tpe", self.space, rng=rng, objectives=[objective(loss)]),
+            strategy("tpe", inner, rng=rng, objectives=[objective(loss)]),
+            inner,
             first=first_designs(self.task.kind.value)[:1],
             remaining=remaining,
         )
