@@ -31,6 +31,7 @@ def generate_for_table(
     bundle: Path | None,
     seed: int,
     report: bool,
+    explain: bool = True,
     max_bytes: float | None = None,
     max_latency: float | None = None,
 ) -> None:
@@ -78,6 +79,7 @@ def generate_for_table(
             earlier=Earlier(home_store(store), bundle),
             watch=watch,
             most=constraints(max_bytes, max_latency),
+            explained=explain,
         )
     lines = [*_lines(record), f"Model:  {out}"]
     if report:

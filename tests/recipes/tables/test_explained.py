@@ -103,6 +103,15 @@ def test_where_nothing_keeps_the_limit_the_nearest_is_named(tmp_path: Path) -> N
     assert not list((tmp_path / "run").glob("table*")), "no model is left that breaks the limit"
 
 
+def test_it_need_not_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("metawright.recipes.tables.explained._rises", never)
+    found = metawright.generate_from_table(frame(), "price", trials=1, explained=False)
+    assert "explained" not in found.record and looks_at(found.record) == []
+
+
 def test_limits_are_checked() -> None:
     assert constraints(None, None) == ()
     with pytest.raises(InputError, match="`max_latency` must be more than 0, but got -1"):

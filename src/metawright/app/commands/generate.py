@@ -30,7 +30,7 @@ SCOPE = ("digits", "glyphs", "omniglot")
 _OF_SOURCES = ("shots", "ways", "queries")
 _OF_IMAGES = _OF_SOURCES
 _POSED = ("kind", "group", "time", "drop", "keep", "strict", "force")
-_OF_TABLES = ("target", *_POSED, "sheet", "workers", "max_bytes", "max_latency")
+_OF_TABLES = ("target", *_POSED, "sheet", "workers", "explain", "max_bytes", "max_latency")
 
 
 def generate(
@@ -95,6 +95,9 @@ def generate(
     workers: Annotated[
         int | None, typer.Option(help="Of a table: pipelines tried at once (one a core).")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option(help="Of a table: find out what the model looks at, at the end.")
+    ] = True,
     max_bytes: Annotated[
         str | None, typer.Option(help="Of a table: what the model may take on the disk, as 1MB.")
     ] = None,
@@ -121,8 +124,8 @@ def generate(
             data, out, limits, target=target, sheet=sheet,
             posed={"kind": kind, "group": group, "time": time, "drop": drop or (),
                    "keep": keep or (), "strict": strict, "force": force},
-            store=store, bundle=bundle, seed=seed, report=report, max_bytes=most[0],
-            max_latency=most[1],
+            store=store, bundle=bundle, seed=seed, report=report, explain=explain,
+            max_bytes=most[0], max_latency=most[1],
         )  # fmt: skip
         return
     refuse_flags(context, _OF_TABLES, f"for tables, and '{data}' is none")

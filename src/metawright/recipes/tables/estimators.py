@@ -207,7 +207,7 @@ def _generate(model: _Estimator, frame: Any, y: NDArray[Any], kind: str, began: 
     with tempfile.TemporaryDirectory(prefix="metawright-") as folder:
         model.model_, record = generate_table(
             task, limits, Path(folder) / "run", name=rows.name, seed=model.seed,
-            spent=time.monotonic() - began,
+            spent=time.monotonic() - began, explained=False,
         )  # fmt: skip
     model.record_ = dict(record)
 

@@ -84,6 +84,7 @@ def generate_table(
     spent: float = 0.0,
     earlier: Earlier | None = None,
     most: Sequence[Constraint] = (),
+    explained: bool = True,
     watch: Watch | None = None,
 ) -> tuple[TableModel, Mapping[str, Any]]:
     """A model for the task in the folder `out`, or a better one; and what `run.json` holds.
@@ -95,6 +96,7 @@ def generate_table(
         spent: seconds that went by before this call and count towards the budget.
         earlier: experience to start from; None: what comes with the package, remembering nothing.
         most: what the model may cost; see `limits.constraints`.
+        explained: whether to find out, in the time that is left, what the model looks at.
 
     Raises:
         InputError: `out` holds something else, the bundle no experience, or no pipeline keeps the
@@ -127,8 +129,9 @@ def generate_table(
                 run.answer_better()  # while they get ready
                 run.explore(workers)
             model = run.finish(workers)
-            explain(folder, model, task, run.trials, workers, run.clock, seed=seed,
-                    folds=len(run.evaluator.folds))  # fmt: skip
+            if explained:
+                explain(folder, model, task, run.trials, workers, run.clock, seed=seed,
+                        folds=len(run.evaluator.folds))  # fmt: skip
             return model, folder.record
         except BaseException as error:
             folder.save(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")

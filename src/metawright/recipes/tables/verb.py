@@ -59,6 +59,7 @@ def generate_from_table(
     memory: int | None = None,
     max_bytes: float | None = None,
     max_latency: float | None = None,
+    explained: bool = True,
     out: Path | str | None = None,
     store: Path | str | None = None,
     bundle: Path | str | None = None,
@@ -83,6 +84,7 @@ def generate_from_table(
         trial_seconds, memory: seconds and bytes that one pipeline may take.
         max_bytes: what the model may take on the disk.
         max_latency: seconds that it may take to predict a row, one of a thousand, on one thread.
+        explained: whether to find out, in the time that is left, what the model looks at.
         out: folder of the run, in which the same call goes on; None keeps nothing.
         store: folder of the experience that the run starts from and adds to; None for
             METAWRIGHT_STORE or else your own, "none" for what comes with the package alone.
@@ -118,6 +120,7 @@ def generate_from_table(
     )  # fmt: skip
     make = partial(
         generate_table, task, limits, name=frame.name, seed=seed, most=most, watch=watch,
+        explained=explained,
         earlier=Earlier(home_store(store), None if bundle is None else Path(bundle)),
     )  # fmt: skip
     if out is not None:
