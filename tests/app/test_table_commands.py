@@ -145,3 +145,14 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, capsys: Capture) -> None:
 def test_tables_are_known_by_their_endings() -> None:
     known = {"a.csv", "a.TSV", "b.csv.gz", "c.parquet", "d.jsonl"}
     assert all(is_table(name) for name in known) and not is_table("digits")
+
+
+def test_a_run_says_that_it_is_remembered(tmp_path: Path, capsys: Capture) -> None:
+    data, store = write(tmp_path / "data.csv"), tmp_path / "store"
+    line = ("generate", data, "--target", "kind", "--trials", "1", "--no-explain", "--no-report")
+    assert metawright(*line, "--out", tmp_path / "one", "--store", store) == 0
+    assert f"no rows, in {store}" in capsys.readouterr().err
+    assert metawright("store", "--store", store) == 0
+    assert "1 runs" in capsys.readouterr().out
+    assert metawright(*line, "--out", tmp_path / "two", "--store", "none") == 0
+    assert "Remembered" not in capsys.readouterr().err

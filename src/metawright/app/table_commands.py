@@ -58,6 +58,7 @@ def generate_for_table(
     from metawright.recipes.tables.limits import constraints
     from metawright.recipes.tables.run import Earlier, generate_table
 
+    shared = home_store(store)
     total = limits.seconds or float(limits.trials or 1)
     with console.progress("Generating", total) as job:
 
@@ -76,10 +77,14 @@ def generate_for_table(
             name=frame.name,
             seed=seed,
             spent=process_age(),
-            earlier=Earlier(home_store(store), bundle),
+            earlier=Earlier(shared, bundle),
             watch=watch,
             most=constraints(max_bytes, max_latency),
             explained=explain,
+        )
+    if shared is not None:
+        console.message(
+            f"Remembered for later runs: scores, no rows, in {shared} (or --store none)."
         )
     lines = [*_lines(record), f"Model:  {out}"]
     if report:
