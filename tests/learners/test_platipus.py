@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from metawright.learners import MAML
 from metawright.learners.adapted import both
+from metawright.learners.particles import Hypotheses
 from metawright.learners.platipus import Platipus, build_platipus, normal_divergence
 from metawright.models.backbones import MLP
 from metawright.params import Params
@@ -108,6 +109,25 @@ def test_without_spread_it_is_maml(make_wave: MakeTask) -> None:
     assert_close(adapted(task.query.x), expected, rtol=1e-8, atol=1e-8)
     assert adapted.noise is not None
     assert_close(adapted.noise, torch.full((10,), 0.3, dtype=torch.float64))
+
+
+def test_steps_beyond_those_of_training_do_not_diverge(make_wave: MakeTask) -> None:
+    """On a steep task: the trained steps are made as they are, further ones only downhill."""
+    support = make_wave(dtype=torch.float64).support
+    steep = Batch(support.x, 20 * support.labels)
+
+    def losses(adapted: Hypotheses) -> Tensor:
+        return (adapted.samples(steep.x) - steep.labels).square().mean((1, 2))
+
+    with torch.no_grad():
+        wild = losses(_learner(inner_steps=12).adapt(steep, stream(0)))
+        once = losses(_learner(inner_steps=1).adapt(steep, stream(0)))
+        learner = _learner(inner_steps=1, evaluation_steps=12)
+        adapted = learner.adapt(steep, stream(0))
+        later = losses(learner.adapt_more(adapted, steep, stream(0)))
+    assert not bool((wild <= once).all())
+    assert bool((losses(adapted) <= once).all()) and bool((losses(adapted) < once).any())
+    assert bool((later <= losses(adapted)).all())
 
 
 def test_hypotheses_spread_as_the_prior_does(make_wave: MakeTask) -> None:

@@ -67,7 +67,7 @@ class Platipus:
         kind: classification or regression.
         inner_lr: step size of the descent from $\theta$, and the first $\gamma_p$ and $\gamma_q$.
         inner_steps, evaluation_steps: steps of that descent in training, and in `adapt` (None: as
-            in training).
+            in training). Steps beyond those of training are made while they lower the loss.
         samples: how many starts `adapt` draws. In training a task draws one.
         divergence_weight: $w$.
         warmup: steps until the weight is reached.
@@ -189,15 +189,18 @@ class Platipus:
         return Hypotheses(found.forward, detached(found.params), support, noise)
 
     def adapt_more(self, adapted: Hypotheses, support: Batch, rng: torch.Generator) -> Hypotheses:
-        """The hypotheses after as many further steps on all examples seen so far."""
+        """The hypotheses after as many further steps on all examples seen so far; each makes a
+        step only if it lowers its loss on them."""
         del rng
         seen = both(adapted.seen, support)
+        examples, steps = _single(seen), self.evaluation_steps
         if torch.is_grad_enabled():
-            end = self._descend(repeated(adapted.params, 1), _single(seen), self.second_order)
+            start = repeated(adapted.params, 1)
+            end = self._descend_safely(start, examples, self.second_order, steps)
         else:
             with torch.enable_grad():
                 start = repeated(detached(adapted.params, requires_grad=True), 1)
-                end = detached(self._descend(start, _single(seen), False))
+                end = detached(self._descend_safely(start, examples, False, steps))
         own = map_params(lambda value: value[0], end)
         return Hypotheses(self.forward, own, seen, adapted.noise)
 
@@ -212,7 +215,10 @@ class Platipus:
         mean = _stack(parts["mean"], 1)
         middle = self._stepped(mean, examples, parts["prior_rate"], second_order)
         start = _drawn(middle, parts["prior_log_sd"], self.samples, rng)
-        end = self._descend(start, examples, second_order, steps=self.evaluation_steps)
+        trained = min(self.inner_steps, self.evaluation_steps)
+        end = self._descend(start, examples, second_order, steps=trained)
+        more = self.evaluation_steps - trained
+        end = self._descend_safely(end, examples, second_order, more)
         own = map_params(lambda value: value[0], end)
         precision = self._log_precision()
         noise = None if precision is None else torch.exp(-0.5 * precision).expand(self.samples)
@@ -271,6 +277,25 @@ class Platipus:
             steps=self.inner_steps if steps is None else steps,
             second_order=second_order,
         )
+
+    def _descend_safely(
+        self, start: Params, examples: Batch, second_order: bool, steps: int
+    ) -> Params:
+        """Steps that training never made: a hypothesis makes one only if its loss on the examples
+        falls, and else tries half of it next. Where a few tasks are steeper than the rest, their
+        hypotheses would end at infinity."""
+        current = start
+        losses = _stack_losses(self.forward(current, examples.x), examples.labels)
+        share = torch.ones_like(losses)
+        for _ in range(steps):
+            ends = self._descend(current, examples, second_order, steps=1)
+            moved = {n: p + _each(share, p) * (ends[n] - p) for n, p in current.items()}
+            after = _stack_losses(self.forward(moved, examples.x), examples.labels)
+            better = after < losses  # not so where it is no number
+            losses = torch.where(better, after, losses)
+            share = torch.where(better, share, 0.5 * share)
+            current = {n: torch.where(_each(better, p), moved[n], p) for n, p in current.items()}
+        return current
 
     def _log_precision(self) -> Tensor | None:
         """Of the noise on numbers, a scalar; None for classes."""
@@ -331,8 +356,18 @@ def _drawn(
     return found
 
 
+def _each(values: Tensor, weights: Tensor) -> Tensor:
+    """Values (tasks, particles) that broadcast over weights (tasks, particles, *shape)."""
+    return values.reshape(*values.shape, *(1,) * (weights.dim() - 2))
+
+
+def _stack_losses(outputs: Tensor, answers: Tensor) -> Tensor:
+    """The mean over the examples, (tasks, particles)."""
+    if answers.is_floating_point():
+        return (outputs - answers[:, None]).square().mean((-2, -1))
+    return -log_likelihood(outputs, answers, None).mean(-1)
+
+
 def _stack_loss(outputs: Tensor, answers: Tensor) -> Tensor:
     """The mean over the examples, summed over tasks and particles."""
-    if answers.is_floating_point():
-        return (outputs - answers[:, None]).square().mean((-2, -1)).sum()
-    return -log_likelihood(outputs, answers, None).mean(-1).sum()
+    return _stack_losses(outputs, answers).sum()
