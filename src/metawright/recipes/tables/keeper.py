@@ -88,6 +88,8 @@ class Keeper:
         while True:
             chosen = self.choose([trial for trial in trials if trial.status == "ok"])
             model = self.saved(chosen)
+            if model is None and (better := self._better_than(chosen)) is not None:
+                return better
             if model is None:
                 new = [trial for trial in chosen.trials if trial.id not in made]
                 made |= fitted(new, workers, clock, end=kept_back(clock))
@@ -102,6 +104,18 @@ class Keeper:
     def saved(self, chosen: Chosen) -> TableModel | None:
         """The model of the folder, if it is this one and whole."""
         if self.folder.record.get("best") != members(chosen) or "cost" not in self.folder.record:
+            return None
+        try:
+            return self.model or load_table_model(self.folder.path)
+        except MetawrightError:
+            return None
+
+    def _better_than(self, chosen: Chosen) -> TableModel | None:
+        """The model of the folder where the new choice is no better: going on never makes it
+        worse, though the choice among more trials may by chance."""
+        told = self.folder.record
+        known = "cost" in told and self.answered
+        if not known or told["scores"][self.loss] > chosen.scores[self.loss]:
             return None
         try:
             return self.model or load_table_model(self.folder.path)
