@@ -99,7 +99,7 @@ def generate_from_table(
         >>> import metawright
         >>> from sklearn.datasets import load_iris
         >>> iris = load_iris(as_frame=True).frame
-        >>> made = metawright.generate_from_table(iris, "target", trials=1, workers=1)
+        >>> made = metawright.generate_from_table(iris, "target", trials=1, store="none")
         >>> made.model.target, made.record["scores"]["accuracy"] > 0.9
         ('target', True)
     """
