@@ -13,7 +13,7 @@ from cells import Tell
 from metawright.evaluate.evaluator import Evaluation
 from metawright.evaluate.tabular import Table, table
 from metawright.evaluate.tabular.nasbench201 import DATA_SETS
-from metawright.evaluate.tabular.nasbench_graph import GRAPHS, canonical, structure
+from metawright.evaluate.tabular.nasbench_graph import GRAPHS
 from metawright.evaluate.tabular.perceptrons import HPOBENCH, HPOLIB
 from metawright.lazy import load
 from metawright.rng import integer, stream
@@ -82,7 +82,7 @@ def _column(found: Table) -> Any:
 
 
 def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: Any) -> list[float]:
-    options = _knowledge(found) | options if method == "predictor" else options
+    options = found.known | options if method == "predictor" else options
     search = load(STRATEGIES[method])(found.space, rng=stream(repeat, "search"), **options)
     values = []
     for number in range(most):
@@ -92,13 +92,6 @@ def _by_strategy(method: str, found: Table, most: int, repeat: int, **options: A
         search.tell([Trial(str(number), found.task, design, scores)])
         values.append(-np.inf if value != value else value)
     return values
-
-
-def _knowledge(found: Table) -> dict[str, Any]:
-    """What is known of a space beside its decisions: which designs are equal, and what they do."""
-    if not found.task.startswith("nasbench-graph"):
-        return {}
-    return {"canonical": canonical, "features": structure, "features_weight": 0.35}
 
 
 def _mutate_best(found: Table, most: int, repeat: int) -> list[float]:

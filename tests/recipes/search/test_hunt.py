@@ -172,3 +172,27 @@ def test_a_training_in_full_that_an_answer_depends_on_has_time_beyond_the_budget
 def test_an_objective_that_no_measure_has_is_told(tmp_path: Any) -> None:
     with pytest.raises(InputError, match="no objective"):
         Asked("own", "dense", objectives=("beauty",))
+
+
+def test_options_reach_the_strategy_that_was_asked_for() -> None:
+    seen: list[Design] = []
+
+    def canonical(design: Design) -> Design:
+        seen.append(design)
+        return design
+
+    space = Record({"x": Integer(0, 99)})
+    asked = Asked("own", "own", "predictor", ("score",), controls=False)
+    hunt = Hunt(
+        space,
+        asked,
+        Limits(None, 4, 0),
+        Clock(Budget(None, 4)),
+        objectives=[objective("score")],
+        run="run",
+        task="task",
+        keep=lambda trial, weights: trial,
+        options={"canonical": canonical},
+    )
+    hunt.strategies[SEARCH].ask(1)
+    assert seen

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Table:
         row: from a point of the space to its row; None where there is none, such as a network
             without an operation.
         one_run: gives the run `seed % runs` of repeated trainings instead of their mean.
+        known: what is known of the space beside its decisions, as options of the strategy
+            `predictor`: which designs are equal, and what they are made of.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Table:
         cost: Mapping[str, Column],
         row: Callable[[Point], int | None],
         one_run: bool = False,
+        known: Mapping[str, Any] | None = None,
     ) -> None:
         if score not in scores:
             raise InputError(f"`score` must be one of {', '.join(scores)}, but got {score!r}.")
@@ -55,6 +58,7 @@ class Table:
         self.scores = dict(scores)
         self.cost = dict(cost)
         self.one_run = one_run
+        self.known = dict(known or {})
         self._row = row
 
     def __call__(self, design: Design, *, fidelity: float = 1.0, seed: int = 0) -> Evaluation:

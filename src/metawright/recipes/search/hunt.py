@@ -56,6 +56,7 @@ class Hunt:
         warm_start: designs that the strategy tries first, the best on earlier tasks at their head.
         epochs: of a full training of a network.
         searcher: the strategy, in place of the one that was asked for by name.
+        options: of the strategy that was asked for by name.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Hunt:
         warm_start: Sequence[Design] = (),
         epochs: int | None = None,
         searcher: Strategy | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.epochs = epochs
         self.asked, self.limits, self.run, self.task = asked, limits, run, task
@@ -81,7 +83,7 @@ class Hunt:
         self.keep = keep
         self.trials = list(told)
         self.strategies = (
-            _strategies(space, asked, objectives, warm_start)
+            _strategies(space, asked, objectives, warm_start, options or {})
             if searcher is None
             else {SEARCH: searcher}
         )
@@ -227,7 +229,11 @@ class Hunt:
 
 
 def _strategies(
-    space: Space, asked: Asked, objectives: Sequence[Objective], warm_start: Sequence[Design]
+    space: Space,
+    asked: Asked,
+    objectives: Sequence[Objective],
+    warm_start: Sequence[Design],
+    options: Mapping[str, Any],
 ) -> dict[str, Strategy]:
     """The strategy and, unless it is itself random, its control."""
     limits = asked.limits()
@@ -239,6 +245,7 @@ def _strategies(
             objectives=objectives,
             constraints=limits,
             warm_start=warm_start,
+            **options,
         )
     }
     if asked.controls and asked.strategy != "random":

@@ -8,15 +8,19 @@ A run lives in one folder and goes on by the same call, whatever stopped it.
 """
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from metawright.engine.budget import Budget, Clock
 from metawright.engine.inline import Inline
 from metawright.engine.lock import FolderLock
 from metawright.engine.run_folder import RunFolder
 from metawright.engine.workers import Workers
+from metawright.evaluate.evaluator import Evaluator
 from metawright.evaluate.supervised import Supervised, usual_epochs
+from metawright.evaluate.tabular.table import Table
 from metawright.recipes.asking import check_folder
 from metawright.recipes.search.asked import KIND, Asked, Limits
 from metawright.recipes.search.attempt import Attempt
@@ -112,6 +116,7 @@ class _Run:
             told=record.trials,
             warm_start=record.earlier(),
             epochs=asked.epochs or self.folder.record.get("epochs"),
+            options=_known(problem.evaluator) if asked.strategy == "predictor" else None,
         )
 
     def go(self, runner: Runner) -> None:
@@ -220,3 +225,8 @@ def _runner(attempt: Attempt, limits: Limits) -> Workers | Inline:
     if limits.workers == 0:
         return Inline(attempt)
     return Workers(attempt, count=limits.workers, memory=limits.memory)
+
+
+def _known(evaluator: Evaluator) -> Mapping[str, Any]:
+    """What a table of architectures knows of its space beside the decisions."""
+    return evaluator.known if isinstance(evaluator, Table) else {}
