@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from metawright.evaluate.tables import table_scores
 from metawright.models.tables.mixture import calibrated
-from metawright.recipes.tables.chosen import choose
+from metawright.recipes.tables.chosen import _towards_equal, choose
 from metawright.spaces import Design
 from metawright.store.blobs import Blobs
 from metawright.store.records import Trial
@@ -96,5 +96,14 @@ def test_members_are_few_and_each_has_a_share(tmp_path: Path) -> None:
     held = [probabilities(3, 2.5, seed) for seed in range(12)]
     chosen = choose(posed, trials_of(held, posed, blobs), blobs, seed=0)
     assert list(chosen.weights) == sorted(chosen.weights, reverse=True)
-    assert 2 <= len(chosen.trials) <= 6 and min(chosen.weights) > 0.02
+    assert 2 <= len(chosen.trials) <= 8 and min(chosen.weights) > 0.02
     assert sum(chosen.weights) == pytest.approx(1)
+
+
+def test_shares_are_drawn_towards_equal_ones_where_rows_are_few() -> None:
+    greedy = (1.0, *(0.0,) * 39)
+    few, many = _towards_equal(greedy, 100, 40), _towards_equal(greedy, 100_000, 40)
+    assert_allclose(few[:6], [0.375, *(0.125,) * 5])
+    assert few.sum() == pytest.approx(1) and not few[6:].any()
+    assert many[0] > 0.99
+    assert_allclose(_towards_equal((0.5, 0.5), 100, 2), [0.875, 0.125])

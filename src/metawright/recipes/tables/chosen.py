@@ -1,5 +1,6 @@
 """Which pipelines make the model, with which shares, and how good they are together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,9 @@ __all__ = ["Chosen", "choose"]
 Matrix = NDArray[np.float64]
 
 _CANDIDATES = 40  # the best single ones, of which members are chosen
-_MEMBERS = 6
+_MEMBERS = 8
+_BEST, _EACH = 6, 6  # so many at most have equal shares beside the greedy choice; one in so many
+_ROWS_OF_EQUAL = 300  # as many rows as these equal shares count for
 _DRAWS, _ROWS = 400, 1_000_000  # of all rows, for intervals; fewer where that would take long
 _INTERVAL = (0.05, 0.95)  # of numbers
 
@@ -79,10 +82,11 @@ def choose(
     ranked = sorted(allowed, key=lambda trial: trial.scores[loss])[:_CANDIDATES]
     held = [blobs.get(str(trial.weights))["held_out"].numpy() for trial in ranked]
     found = select(held, task.y, task.kind, stream(seed, "ensemble"))
-    order = np.argsort(-np.asarray(found.weights), kind="stable")[:_MEMBERS]
-    members = [int(index) for index in order if found.weights[index] > 0.02] or [int(order[0])]
+    drawn = _towards_equal(found.weights, len(task.y), len(allowed))
+    order = np.argsort(-drawn, kind="stable")[:_MEMBERS]
+    members = [int(index) for index in order if drawn[index] > 0.02] or [int(order[0])]
     kept = _affordable(members, [trial.cost for trial in ranked], most)
-    weights = _shares([found.weights[index] for index in kept])
+    weights = _shares([float(drawn[index]) for index in kept])
     answers = mixed([held[index] for index in kept], weights)
     if len(kept) < len(members) and _loss(answers, task, loss) > _loss(held[0], task, loss):
         kept, weights, answers = [0], (1.0,), held[0]
@@ -124,6 +128,18 @@ def _shares(weights: Sequence[float]) -> tuple[float, ...]:
 def _loss(answers: Matrix, task: TableTask, name: str) -> float:
     known = ~np.isnan(answers).any(1)
     return table_scores(answers[known], task.y[known], task.kind)[name]
+
+
+def _towards_equal(weights: Sequence[float], rows: int, tried: int) -> Matrix:
+    """Shares drawn towards equal ones of the best, the more the fewer rows there are: of many that
+    were tried on few rows, the first by a hair is so by luck. On 24 folds of eight small tables,
+    44 pipelines each, that lowered the log loss of rows kept apart by 7 % (geometric mean; 15 of
+    24 were lower)."""
+    best = min(_BEST, math.ceil(tried / _EACH), len(weights))
+    equal = np.zeros(len(weights))
+    equal[:best] = 1 / best
+    share = _ROWS_OF_EQUAL / (_ROWS_OF_EQUAL + rows)
+    return np.asarray((1 - share) * np.asarray(weights) + share * equal, np.float64)
 
 
 def _spread(answers: Matrix, y: NDArray[Any], kind: Kind) -> tuple[float, float]:

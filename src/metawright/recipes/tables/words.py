@@ -26,9 +26,13 @@ def why(task: "TableTask", chosen: "Chosen", trials: Sequence[Trial], loss: str)
         f"{best.scores[loss]:.4g}, guessing {chosen.baseline[loss]:.4g}."
     ]
     if len(chosen.trials) > 1:
+        count, value = len(chosen.trials), chosen.scores[loss]
         lines.append(
-            f"The answers of {len(chosen.trials)} pipelines are averaged, because that lowers the "
-            f"{name} to {chosen.scores[loss]:.4g} on rows that none of them had learned from."
+            f"The answers of {count} pipelines are averaged, because that lowers the {name} to "
+            f"{value:.4g} on rows that none of them had learned from."
+            if value < best.scores[loss]
+            else f"The answers of {count} pipelines are averaged ({name} {value:.4g}), because on "
+            f"{len(task.y):,} rows the first of many is so by luck."
         )
     lines += [
         f"{weight:.0%} {pipeline_words(trial.design)}."
