@@ -126,9 +126,12 @@ def autogluon() -> Fit:
 
 def metawright() -> Fit:
     """`generate_from_table` with one worker; experience without the table's family."""
+    # What `import metawright` puts off counts as importing, as for everybody.
+    import scipy.stats  # noqa: F401
+    import skops.io  # noqa: F401
     import torch
+    from sklearn import ensemble, linear_model, neighbors, svm  # noqa: F401
 
-    # What `import metawright` puts off counts as importing for everybody.
     import metawright.recipes.tables.run  # noqa: F401
     from metawright import generate_from_table
     from metawright.tasks.tables import read_table
