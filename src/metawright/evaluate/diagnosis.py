@@ -50,9 +50,9 @@ def reliability_steps(probabilities: Matrix, labels: NDArray[np.int64]) -> list[
         https://doi.org/10.1145/1102351.1102430
 
     Example:
-        >>> p = np.tile([[0.8, 0.2]], (20, 1))
-        >>> [tuple(round(v, 2) for v in step) for step in reliability_steps(p, np.arange(20) % 2)]
-        [(0.2, 0.5, 0.3, 0.7, 20)]
+        >>> p = np.tile([[0.8, 0.2]], (10, 1))
+        >>> [tuple(round(v, 2) for v in step) for step in reliability_steps(p, np.arange(10) % 2)]
+        [(0.2, 0.5, 0.24, 0.76, 10)]
     """
     if probabilities.shape[1] == 2:
         said, came = probabilities[:, 1], labels == 1
