@@ -37,3 +37,22 @@ def test_from_a_folder_to_a_model(
     wanted = ("generate", shapes, "--bundle", out, "--out", tmp_path / "run", "--trials", 1)
     assert metawright(*wanted, "--no-report") == 0
     assert "Model:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "flag", "told"),
+    [
+        ("keel", ("--steps", "3"), "--steps is for images, and these are tables"),
+        ("glyphs", ("--target", "y"), "--target is for tables, and these are images"),
+    ],
+)
+def test_flags_of_other_sources_are_refused(
+    source: str,
+    flag: tuple[str, str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert metawright("meta-train", source, "--out", tmp_path / "bundle", *flag) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()

@@ -147,3 +147,16 @@ def test_classes_have_probabilities_and_names(tmp_path: Path) -> None:
     (tmp_path / "run" / FILE).unlink()
     with pytest.raises(InputError, match="holds no model of a table"):
         load_table_model(tmp_path / "run")
+
+
+def test_a_model_that_stays_says_how_many_were_tried_since(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    metawright.generate_from_table(frame(), "price", trials=2, workers=1, out=out)
+    saved = json.loads((out / "run.json").read_text("utf-8"))
+    saved["scores"]["rmse"] = 0.0  # a model that nothing can beat
+    saved["best"]["weights"] = [0.0 for _ in saved["best"]["weights"]]
+    (out / "run.json").write_text(json.dumps(saved), "utf-8")
+    for trials in (4, 5):
+        more = metawright.generate_from_table(frame(), "price", trials=trials, workers=1, out=out)
+        told = [line for line in more.record["why"] if line.startswith("Nothing better")]
+        assert len(told) == 1 and told[0].endswith(f"({trials} tried).")

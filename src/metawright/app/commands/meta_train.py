@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metawright.app import console
+from metawright.app.flags import refuse_flags
 from metawright.errors import InputError
 from metawright.generators.header import check_place
 from metawright.tasks.tables.files import is_table, table_file
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["meta_train"]
 
 
+_OF_IMAGES = ("steps", "method", "tasks", "designs", "channels", "size")
+
+
 def meta_train(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -46,8 +51,10 @@ def meta_train(
         if not all(tables):
             other = sources[tables.index(False)]
             raise InputError(f"Tables and other sources cannot be mixed: leave '{other}' out.")
+        refuse_flags(context, _OF_IMAGES, "for images, and these are tables")
         _from_tables(sources, out, target, seed, commit)
         return
+    refuse_flags(context, ("target",), "for tables, and these are images")
     for source in sources:
         if source not in ("glyphs", "omniglot") and not Path(source).is_dir():
             raise InputError(

@@ -81,8 +81,8 @@ def gather_tables(
         seconds: that one design may take on one table; longer ones are kept as failed.
         on_trial: called with the name of the table, and trials done and in all on it.
 
-    A table is a run of the store (its info holds name, family, kind, profile and what guessing
-    scores); the cost "seconds" of its trials is CPU time of one thread.
+    A table is a run of the store (its info holds name, family, kind and profile); the cost
+    "seconds" of its trials is CPU time of one thread.
     """
     done = {(trial.run, trial.design) for trial in store.trials()}
     for name, family, task in tables:

@@ -29,6 +29,7 @@ from metawright.tasks.tables import TableTask
 
 __all__ = ["Keeper"]
 
+_NO_BETTER = "Nothing better was found after that: the model stays as it was"
 _LATE = "No time was left to fit all that was found: a larger --budget goes on from here."
 
 
@@ -89,6 +90,7 @@ class Keeper:
             chosen = self.choose([trial for trial in trials if trial.status == "ok"])
             model = self.saved(chosen)
             if model is None and (better := self._better_than(chosen)) is not None:
+                self._told_anew(f"{_NO_BETTER} ({len(trials)} tried).")
                 return better
             if model is None:
                 new = [trial for trial in chosen.trials if trial.id not in made]
@@ -165,8 +167,13 @@ class Keeper:
                 "a larger --budget goes on from here."
             )
         model = model or self.model or load_table_model(self.folder.path)
-        self._told([*(x for x in self.folder.record.get("why", []) if x != _LATE), _LATE])
+        self._told_anew(_LATE)
         return model
+
+    def _told_anew(self, last: str) -> None:
+        """The sentences of the earlier model, which stays, and what came of going on."""
+        earlier = self.folder.record.get("why", [])
+        self._told([*(line for line in earlier if not line.startswith((_LATE, _NO_BETTER))), last])
 
     def _why(self, chosen: Chosen) -> list[str]:
         told = why(self.task, chosen, self.trials, self.loss)

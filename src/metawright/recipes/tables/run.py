@@ -184,12 +184,13 @@ class _Run:
     def answer_at_once(self) -> None:
         """The first model, before any process is started."""
         self.folder.save(status="running")
-        done = [t for t in self.trials if t.status == "ok"] or [self._first()]
+        done = [t for t in self.trials if t.status == "ok"] or [
+            self._try(first_designs(self.task.kind.value)[0], "first")
+        ]
         if self.keeper.answered:
             return
         there = "best" in self.folder.record
-        allowed = [trial for trial in done if self.keeper.allows(trial.cost)]
-        if allowed:
+        if allowed := [trial for trial in done if self.keeper.allows(trial.cost)]:
             first = min(allowed, key=lambda t: t.scores[self.loss]) if there else allowed[0]
             if self._keep_fits([first]) and not there:
                 self.folder.save(first_model_seconds=round(self.folder.seconds, 3))
@@ -209,9 +210,6 @@ class _Run:
         allowed = [t for t in self.trials if t.status == "ok" and self.keeper.allows(t.cost)]
         if allowed:
             self._keep_fits(allowed)
-
-    def _first(self) -> Trial:
-        return self._try(first_designs(self.task.kind.value)[0], "first")
 
     def _try(self, design: Design, origin: str) -> Trial:
         """Tries a design here and now."""
